@@ -1,0 +1,37 @@
+# make demo: complete a real photo.  make test: everything is tested.  make lint, make format: code style.
+# Another torch build than the pinned one: install it into .venv first, for example
+#   python3 -m venv .venv && .venv/bin/pip install torch --index-url <the index of your CUDA version>
+# and call make with CONSTRAINTS= (empty).
+
+PYTHON ?= python3
+CONSTRAINTS ?= -c constraints.txt
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
+
+.PHONY: demo test lint format clean
+
+demo: .venv/demo.installed
+	.venv/bin/glcic demo -o demo
+
+test: .venv/dev.installed
+	.venv/bin/python -m pytest --cov --cov-report=term --durations=10
+
+lint: .venv/dev.installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/dev.installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv demo .pytest_cache .ruff_cache .coverage *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch comes first and by its exact version: a range may bring gigabytes of CUDA
+.venv/%.installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing into .venv (a few minutes the first time) ..."
+	$(if $(CONSTRAINTS),$(PIP) $$(grep '^torch==' constraints.txt))
+	$(PIP) --editable '.[$*]'
+	@touch $@

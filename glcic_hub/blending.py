@@ -1,0 +1,112 @@
+"""The seam between what was filled and what was known."""
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+LARGEST_SYSTEM = 2**18
+"""Unknowns above which the correction, which is smooth, is solved at half the resolution: it bounds time and memory."""
+
+NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Shift a filled hole smoothly so that it meets the known pixels around it.
+
+    On the hole's rim, the difference between the known neighbours and the fill is what is wrong with the fill there.
+    It is continued into the hole by Laplace's equation and added. This is Poisson blending (Perez et al., SIGGRAPH
+    2003, equation 7) with the boundary read from the known pixels. Where the hole meets the picture's border nothing
+    is known, and the correction runs out flat.
+
+    Args:
+        fill: float32 (H, W, 3), RGB in [0, 1], used in the hole.
+        picture: float32 (H, W, 3), RGB in [0, 1], used where it is known.
+        hole: bool (H, W), True where the fill is to be corrected.
+        known: bool (H, W), disjoint from `hole`; pixels that are neither belong to other holes and are not looked at.
+
+    Returns:
+        float32 (H, W, 3) in [0, 1]; equal to `fill` outside the hole, and also inside if it touches no known pixel.
+    """
+    total = np.zeros_like(fill)
+    count = np.zeros(hole.shape, np.float32)
+    for step in NEIGHBOURS:
+        neighbour = _shifted(known, step)
+        count += neighbour
+        total += np.where(neighbour[..., None], _shifted(picture, step), 0)
+    rim = hole & (count > 0)
+    if not rim.any():
+        return fill
+    difference = np.zeros_like(fill)
+    difference[rim] = total[rim] / count[rim, None] - fill[rim]
+    correction = continue_harmonically(difference, rim, hole & ~rim)
+    return np.where(hole[..., None], np.clip(fill + correction, 0, 1), fill)
+
+
+def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Solve Laplace's equation on the wanted pixels with the given ones as boundary values.
+
+    Args:
+        values: float32 (H, W, C), used at `given`.
+        given: bool (H, W).
+        wanted: bool (H, W), disjoint from `given`; each connected part touches a given pixel. Towards pixels that
+            are neither, and towards the border of the array, the solution is flat.
+
+    Returns:
+        float32 (H, W, C): `values` at `given`, the solution at `wanted`, 0 elsewhere.
+    """
+    if np.count_nonzero(wanted) > LARGEST_SYSTEM:
+        return _continue_at_half_resolution(values, given, wanted)
+    result = np.where(given[..., None], values, 0)
+    count = np.count_nonzero(wanted)
+    if not count:
+        return result
+    index = np.full(wanted.shape, -1)
+    index[wanted] = np.arange(count)
+    degree = np.zeros(count)
+    right = np.zeros((count, values.shape[2]))
+    rows, columns = [], []
+    for step in NEIGHBOURS:
+        beside_wanted = _shifted(index, step, outside=-1)[wanted]
+        beside_given = _shifted(given, step)[wanted]
+        degree += (beside_wanted >= 0) | beside_given
+        right += _shifted(result, step)[wanted]
+        (row,) = np.nonzero(beside_wanted >= 0)
+        rows.append(row)
+        columns.append(beside_wanted[row])
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    laplacian = sparse.diags(degree) - sparse.csc_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    # symmetric and positive definite: the ordering for that, and no pivoting
+    options = {"SymmetricMode": True}
+    solver = splu(laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    result[wanted] = solver.solve(right)
+    return result
+
+
+def _continue_at_half_resolution(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    weight = _sums_of_2x2(given[..., None].astype(np.float32))
+    coarse_given = weight[..., 0] > 0
+    coarse_values = _sums_of_2x2(np.where(given[..., None], values, 0)) / np.maximum(weight, 1)
+    coarse_wanted = (_sums_of_2x2(wanted[..., None].astype(np.float32))[..., 0] > 0) & ~coarse_given
+    coarse = continue_harmonically(coarse_values, coarse_given, coarse_wanted)
+    solution = coarse.repeat(2, axis=0).repeat(2, axis=1)[: values.shape[0], : values.shape[1]]
+    result = np.where(given[..., None], values, 0)
+    result[wanted] = solution[wanted]
+    return result
+
+
+def _sums_of_2x2(array: np.ndarray) -> np.ndarray:
+    height, width = (side + side % 2 for side in array.shape[:2])
+    padded = np.zeros((height, width, array.shape[2]), array.dtype)
+    padded[: array.shape[0], : array.shape[1]] = array
+    return padded.reshape(height // 2, 2, width // 2, 2, -1).sum(axis=(1, 3))
+
+
+def _shifted(array: np.ndarray, step: tuple[int, int], outside: int = 0) -> np.ndarray:
+    """The array's value at each pixel's neighbour in the direction of `step`; `outside` beyond the border."""
+    result = np.full_like(array, outside)
+    height, width = array.shape[:2]
+    dy, dx = step
+    target = (slice(max(-dy, 0), height - max(dy, 0)), slice(max(-dx, 0), width - max(dx, 0)))
+    source = (slice(max(dy, 0), height - max(-dy, 0)), slice(max(dx, 0), width - max(-dx, 0)))
+    result[target] = array[source]
+    return result

@@ -1,0 +1,96 @@
+"""From a picture and a mask to the fill: the part of the pipeline that needs no diffusers."""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from glcic_hub.blending import correct_seam
+from glcic_hub.model import GLCICModel
+from glcic_hub.network import SIZE_MULTIPLE, complete_batch, fold_batchnorm
+from glcic_hub.windows import Box, cells, find_holes, inside, view_of
+
+CONTEXT = 0.25
+"""Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
+
+
+class Completer:
+    """A model made ready for inference (batch normalisation folded) together with how it is used on whole pictures.
+
+    Args:
+        model: the completion model; it stays as it is.
+        device: where to compute; the model's own without it.
+    """
+
+    def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
+        self.device = torch.device(device) if device is not None else model.device
+        self.dtype = model.dtype
+        self.sample_size = model.sample_size
+        self.max_hole_size = model.max_hole_size
+        self.network = fold_batchnorm(model.network).to(self.device, memory_format=torch.channels_last)
+        self.mean = model.mean.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, rgb: np.ndarray, mask: np.ndarray, padding: int | None = None) -> np.ndarray:
+        """Fill the holes of one picture.
+
+        Args:
+            rgb: uint8 (H, W, 3). What lies under the mask has no influence on the result.
+            mask: bool (H, W), True = fill.
+            padding: pixels around each hole that the network is shown; chosen from the hole's size without it.
+
+        Returns:
+            float32 (H, W, 3), RGB in [0, 1], 0 outside the mask.
+
+        Raises:
+            ValueError: the mask covers the whole picture.
+        """
+        if mask.all():
+            raise ValueError(
+                "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
+            )
+        fill = np.zeros(rgb.shape, np.float32)
+        for hole in find_holes(mask, self.sample_size, self.max_hole_size):
+            frame = view_of(hole.box, mask.shape, context=1, least=0)
+            own = np.zeros(mask[frame].shape, bool)
+            own[inside(hole.box, frame)] = hole.mask
+            raw = np.zeros(rgb[frame].shape, np.float32)
+            for cell in cells(hole):
+                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole.scale, padding)
+            corrected = correct_seam(raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
+            fill[frame][own] = corrected[own]
+        return fill
+
+    def _complete_cell(
+        self, rgb: np.ndarray, mask: np.ndarray, cell: Box, scale: float, padding: int | None
+    ) -> np.ndarray:
+        """Show the network the cell with its surroundings, reduced by `scale`; return the cell completed."""
+        if padding is None:
+            view = view_of(cell, mask.shape, CONTEXT * self.sample_size / scale, self.sample_size / scale)
+        else:
+            view = view_of(cell, mask.shape, padding, 0)
+        return self._complete_view(rgb[view], mask[view], scale)[inside(cell, view)]
+
+    def _complete_view(self, rgb: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
+        """Run the network on a part of the picture, reduced by `scale`; return that part completed, at its own size."""
+        image = torch.tensor(rgb, device=self.device).permute(2, 0, 1)[None].float() / 255
+        known = torch.tensor(~mask, device=self.device)[None, None].float()
+        if scale == 1:
+            completed = self._run(image, 1 - known)
+        else:
+            size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in mask.shape]
+            image, known = _reduce(image, known, size)
+            completed = self._run(image, 1 - known)
+            completed = known * image + (1 - known) * completed
+            completed = F.interpolate(completed, mask.shape, mode="bicubic").clamp(0, 1)
+        return completed[0].permute(1, 2, 0).cpu().numpy()
+
+    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        image, mask = image.to(self.dtype), mask.to(self.dtype)
+        return complete_batch(self.network, image, mask, self.mean).float()
+
+
+def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make image and map of known pixels smaller; each new pixel is the mean of the known ones that it covers."""
+    weight = F.interpolate(known, size, mode="bilinear", antialias=True)
+    total = F.interpolate(image * known, size, mode="bilinear", antialias=True)
+    return total / weight.clamp(min=1e-6), (weight >= 0.5).float()

@@ -1,0 +1,68 @@
+"""The demonstration: photos that lie in the installed scikit-image, and the strokes that are filled in them."""
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from glcic_hub.completion import Completer
+
+# Strokes as (width, points (x, y)).
+PHOTOS = {
+    # SpaceX, public domain: a mast in front of the evening sky goes away.
+    "rocket": [
+        (18, [(447, 114), (451, 190)]),
+        (30, [(451, 188), (456, 290)]),
+        (46, [(457, 288), (459, 398)]),
+    ],
+    # Rachel Michetti, CC0: strokes across edges and wood grain are made up again.
+    "coffee": [
+        (10, [(20, 150), (90, 190), (150, 170)]),
+        (10, [(420, 40), (470, 120), (560, 150)]),
+        (10, [(120, 300), (200, 345), (290, 380)]),
+        (10, [(430, 250), (490, 300), (570, 300)]),
+        (10, [(215, 120), (270, 95), (330, 130)]),
+    ],
+}
+DEFAULT_PHOTO = "rocket"
+
+
+def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tuple[dict[str, Image.Image], float]":
+    """Complete a photo of `PHOTOS` under its strokes.
+
+    Args:
+        photo: uint8 (H, W, 3), as `skimage.data` gives it.
+        name: a key of `PHOTOS`.
+        completer: the model.
+
+    Returns:
+        "before", "mask", "after" and the three side by side, "demo"; and the seconds that the completion took.
+    """
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    before = Image.fromarray(photo)
+    mask = Image.new("L", before.size)
+    pen = ImageDraw.Draw(mask)
+    for width, points in PHOTOS[name]:
+        pen.line(points, fill=255, width=width, joint="curve")
+    hole = np.asarray(mask) == 255
+
+    start = time.perf_counter()
+    fill = completer(photo, hole)
+    seconds = time.perf_counter() - start
+    after = Image.fromarray(np.where(hole[..., None], np.rint(fill * 255).astype(np.uint8), photo))
+    return {"before": before, "mask": mask, "after": after, "demo": _side_by_side(before, mask, after)}, seconds
+
+
+def _side_by_side(*pictures: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    gap = 8
+    width, height = pictures[0].size
+    sheet = Image.new("RGB", (len(pictures) * (width + gap) - gap, height), "white")
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture, (index * (width + gap), 0))
+    return sheet

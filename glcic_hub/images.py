@@ -1,0 +1,321 @@
+"""Any picture people have -> one canonical form (`Picture`), and back as it was.
+
+The canonical form is what the network and the mask work on: 8-bit RGB, upright as viewers show it. Beside it a
+`Picture` keeps what came in, so that completing it writes new samples under the mask and touches no other sample.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+OUTPUT_TYPES = ("pil", "np", "pt")
+CHANNEL_COUNTS = (1, 3, 4)
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+# The mode in which single samples of a picture can be set without changing the colours of the others.
+_WRITABLE_MODE = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "CMYK", *SIXTEEN_BIT_MODES)}
+_WRITABLE_MODE |= {"1": "L", "La": "LA", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB"}
+_WRITABLE_MODE |= {"YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"}
+
+_ORIENTATION_TAG = 0x0112
+_TO_UPRIGHT = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored.swapaxes(0, 1), 2),
+    8: np.rot90,
+}
+_UNDOES = {orientation: orientation for orientation in _TO_UPRIGHT} | {6: 8, 8: 6}
+
+ImageLike = Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture: what the network sees, and what came in. Made by `read`.
+
+    rgb: uint8 (H, W, 3), upright, C-contiguous.
+    image: the picture as a PIL image, as it came in: own mode, stored orientation, info.
+    orientation: the EXIF orientation of `image`, 1 to 8.
+    values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
+    tensor_dtype: the dtype of the floating point tensor that came in, else None.
+    """
+
+    rgb: np.ndarray
+    image: Image.Image
+    orientation: int = 1
+    values: np.ndarray | None = None
+    tensor_dtype: torch.dtype | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the upright picture."""
+        return self.rgb.shape[:2]
+
+    def resized(self, height: int, width: int) -> "Picture":
+        """The picture at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
+
+        At its own size the picture itself is returned, with all it came with. Otherwise `dpi` and `icc_profile` of
+        RGB pictures are kept. ValueError if a side is below 1.
+        """
+        if height < 1 or width < 1:
+            raise ValueError(f"height and width must be at least 1, got height={height} and width={width}")
+        if (height, width) == self.size:
+            return self
+        source = _writable(self.image)
+        image = Image.fromarray(self.rgb).resize((width, height), Image.Resampling.LANCZOS)
+        if "A" in source.getbands():
+            alpha = turned(np.asarray(source.getchannel("A")), self.orientation)
+            # Apart from the colours: PIL would weight these by alpha, and the network would see black holes.
+            image.putalpha(Image.fromarray(alpha).resize((width, height), Image.Resampling.LANCZOS))
+        if source.mode in ("RGB", "RGBA"):
+            image.info = {key: source.info[key] for key in ("dpi", "icc_profile") if key in source.info}
+        return _from_image(image)
+
+    def completed(
+        self, fill: np.ndarray, mask: np.ndarray, output_type: str = "pil"
+    ) -> Image.Image | np.ndarray | torch.Tensor:
+        """The picture with `fill` where `mask` is True; every other sample is the one that came in.
+
+        fill: float32 (H, W, 3), RGB in [0, 1]. mask: bool (H, W), True = fill. Both upright, of the picture's size.
+
+        output_type "pil": the mode, size, stored orientation and info (EXIF, ICC profile, dpi) that came in; alpha is
+        never changed. Modes in which a new colour cannot be written exactly change once a pixel is filled: 1 -> L,
+        P -> RGB, PA -> RGBA, La -> LA, RGBa -> RGBA, RGBX, YCbCr, HSV and LAB -> RGB, and L or RGB with a transparent
+        key colour -> LA or RGBA (a filled pixel could have the key colour by chance). Arrays and tensors become L,
+        RGB or RGBA of 8 bits; (H, W) uint16 becomes I;16.
+        "np": (H, W, 3) in [0, 1], upright, without alpha; the float dtype that came in, else float32.
+        "pt": the same as a (3, H, W) tensor on the CPU.
+
+        ValueError for another output_type, or if fill or mask is not of the picture's size.
+        """
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f'output_type is {output_type!r}; it must be one of "pil", "np" and "pt"')
+        if mask.dtype != bool or mask.shape != self.size or fill.shape != self.rgb.shape:
+            got = f"fill {fill.shape} and {mask.dtype} mask {mask.shape}"
+            raise ValueError(f"fill must have shape {self.rgb.shape} and mask be bool {self.size}, got {got}")
+        if output_type == "pil":
+            return self._completed_image(fill, mask)
+        values = self.rgb.astype(np.float32) / np.float32(255) if self.values is None else self.values.copy()
+        values[mask] = fill[mask]
+        if output_type == "np":
+            return values
+        return torch.from_numpy(values.transpose(2, 0, 1).copy()).to(self.tensor_dtype)
+
+    def _completed_image(self, fill: np.ndarray, mask: np.ndarray) -> Image.Image:
+        if not mask.any():
+            return self.image.copy()
+        source = _writable(self.image)
+        fill, mask = (turned(array, _UNDOES[self.orientation]) for array in (fill, mask))
+        samples = np.array(source)
+        if source.mode in ("L", *SIXTEEN_BIT_MODES):
+            samples[mask] = np.rint(_luma(fill[mask]) * (255 if source.mode == "L" else 65535))
+        elif source.mode == "LA":
+            samples[mask, 0] = np.rint(_luma(fill[mask]) * 255)
+        elif source.mode == "CMYK":
+            samples[mask] = np.asarray(Image.fromarray(_eight_bit(fill)).convert("CMYK"))[mask]
+        else:
+            samples[mask, :3] = _eight_bit(fill[mask])
+        result = Image.frombytes(source.mode, source.size, samples.tobytes())
+        result.info = source.info.copy()
+        return result
+
+
+def read(image: ImageLike) -> Picture:
+    """One picture of any common kind; the argument is not modified and not referred to afterwards.
+
+    image: a PIL image (the current frame of an animated one), the path of a file, an array (H, W) or (H, W, 1|3|4) or
+    a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL pictures of
+    modes I and I;16 have 16 bits: 65535 is white.
+
+    ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not a picture.
+    """
+    if isinstance(image, (Image.Image, str, os.PathLike)):
+        return _from_image(load_image(image))
+    if isinstance(image, (np.ndarray, torch.Tensor)):
+        return _from_array(image)
+    raise TypeError(
+        f"a picture must be a PIL image, an array, a tensor or the path of a file, got {type(image).__name__}"
+    )
+
+
+def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
+    """diffusers' `PipelineImageInput`: one picture, a list or tuple of pictures, or a batch.
+
+    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which picture of
+    several is wrong (counted from 0). ValueError if there is no picture.
+    """
+    is_batch = isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
+    if not (is_batch or isinstance(images, (list, tuple))):
+        return [read(images)]
+    if len(images) == 0:
+        raise ValueError("there is no picture: the list or batch of pictures is empty")
+    pictures = []
+    for index, image in enumerate(images):
+        with errors_naming(f"picture {index}"):
+            pictures.append(read(image))
+    return pictures
+
+
+def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
+    """A PIL image with its samples in memory. ValueError if it is too large, OSError if it cannot be read."""
+    is_path = not isinstance(image, Image.Image)
+    name = os.fspath(image) if is_path else getattr(image, "filename", "")
+    picture = f"the picture {name!r}" if name else "the picture"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            if is_path:
+                with Image.open(image) as opened:
+                    opened.load()
+                image = opened
+            else:
+                image.load()
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{picture} is too large to read, make it smaller: {error}") from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # The decoders raise SyntaxError, EOFError, struct.error and more.
+        raise OSError(f"{picture} is not readable, it is damaged, closed or not a picture: {error}") from error
+    if 0 in image.size:
+        raise ValueError(f"{picture} has no pixels, its size is {image.width}x{image.height} (width x height)")
+    return image
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF has it, of a loaded image (loading a TIFF file turns it); 1 where viewers find none they know."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+        return orientation if orientation in _TO_UPRIGHT else 1
+    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds, and are no reason to refuse a picture.
+        return 1
+
+
+def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Samples (H, W[, C]) stored with an EXIF orientation (1 to 8) -> upright, as a view."""
+    return _TO_UPRIGHT[orientation](stored)
+
+
+def to_array(array: np.ndarray | torch.Tensor) -> np.ndarray:
+    """The same samples and axes as an array in native byte order; bfloat16 becomes float32, which holds it exactly."""
+    if isinstance(array, torch.Tensor):
+        return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def check_unit_range(values: np.ndarray, what: str) -> None:
+    """ValueError unless all of `values` (floats) are finite and in [0, 1]; `what` names them in the message."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} has NaN or infinite values; replace them by numbers in [0, 1]")
+    low, high = values.min(), values.max()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{what} has float values from {low:.6g} to {high:.6g}, which must be in [0, 1]: "
+            "map [-1, 1] with x / 2 + 0.5, and [0, 255] with x / 255"
+        )
+
+
+@contextmanager
+def errors_naming(what: str) -> Iterator[None]:
+    """Puts `what` in front of the message of an error raised inside."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        raise type(error)(f"{what}: {error}") from error
+
+
+def _from_image(image: Image.Image) -> Picture:
+    if image.mode not in _WRITABLE_MODE:
+        raise ValueError(f"pictures of mode {image.mode} are not supported; convert it to L or RGB")
+    orientation = exif_orientation(image)
+    kept = image.copy()
+    if exif_orientation(kept) != orientation:  # EXIF data edited in memory is not copied.
+        kept.info["exif"] = image.getexif().tobytes()
+    source = _writable(kept)
+    if source.mode not in SIXTEEN_BIT_MODES:
+        rgb = turned(np.asarray(source.convert("RGB")), orientation)
+        return Picture(np.ascontiguousarray(rgb), kept, orientation)
+    grey = np.asarray(source)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError(
+            f"a picture of mode {image.mode} must have values from 0 to 65535, got {grey.min()} to {grey.max()}; "
+            "scale it to 16 bits or convert it to L or RGB"
+        )
+    wide = turned(np.stack([grey] * 3, axis=-1), orientation)
+    rgb = np.rint(wide / 257).astype(np.uint8)
+    return Picture(np.ascontiguousarray(rgb), kept, orientation, wide.astype(np.float32) / np.float32(65535))
+
+
+def _from_array(array: np.ndarray | torch.Tensor) -> Picture:
+    samples = _channels_last(array)
+    tensor_dtype = array.dtype if isinstance(array, torch.Tensor) and array.dtype.is_floating_point else None
+    values = None
+    if samples.dtype == bool:
+        eight_bit = samples.astype(np.uint8) * 255
+    elif samples.dtype == np.uint8:
+        eight_bit = samples
+    elif samples.dtype == np.uint16:
+        eight_bit = np.rint(samples / 257).astype(np.uint8)
+        values = samples.astype(np.float32) / np.float32(65535)
+    elif samples.dtype in (np.float16, np.float32, np.float64):
+        check_unit_range(samples, "the picture")
+        eight_bit = _eight_bit(samples)
+        values = samples
+    else:
+        raise TypeError(
+            f"the picture has dtype {array.dtype}; it must be uint8, uint16, bool, or a float in [0, 1]: convert it"
+        )
+    stored = samples if samples.dtype == np.uint16 and samples.shape[2] == 1 else eight_bit
+    image = Image.fromarray(np.ascontiguousarray(stored[..., 0] if stored.shape[2] == 1 else stored))
+    return Picture(
+        _three_channels(eight_bit), image, 1, None if values is None else _three_channels(values), tensor_dtype
+    )
+
+
+def _channels_last(array: np.ndarray | torch.Tensor) -> np.ndarray:
+    """(H, W, 1|3|4) of an array (H, W[, C]) or a tensor ([C, ]H, W)."""
+    is_tensor = isinstance(array, torch.Tensor)
+    shape = tuple(array.shape)
+    kind, layout, axis = ("tensor", "(1|3|4, H, W)", 0) if is_tensor else ("array", "(H, W, 1|3|4)", -1)
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[axis] not in CHANNEL_COUNTS):
+        advice = "; give a batch by itself, not in a list" if len(shape) == 4 else ""
+        if len(shape) == 3 and shape[-1 - axis] in CHANNEL_COUNTS:
+            advice = f"; move its channels with {'.permute(2, 0, 1)' if is_tensor else '.transpose(1, 2, 0)'}"
+        raise ValueError(f"a picture given as {kind} must have shape (H, W) or {layout}, got {shape}{advice}")
+    if 0 in shape:
+        raise ValueError(f"the picture has no pixels, its shape is {shape}")
+    samples = to_array(array)
+    if samples.ndim == 2:
+        return samples[..., None]
+    return samples.transpose(1, 2, 0) if is_tensor else samples
+
+
+def _three_channels(samples: np.ndarray) -> np.ndarray:
+    """A fresh C-contiguous (H, W, 3) of (H, W, 1|3|4): grey repeated, alpha dropped."""
+    return np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples[..., :3].copy(order="C")
+
+
+def _writable(image: Image.Image) -> Image.Image:
+    """`image` in the mode in which its samples can be set one by one; itself where that is its own mode."""
+    mode = _WRITABLE_MODE[image.mode]
+    if mode in ("L", "RGB") and image.has_transparency_data:
+        mode += "A"
+    return image if mode == image.mode else image.convert(mode)
+
+
+def _eight_bit(values: np.ndarray) -> np.ndarray:
+    return np.rint(values.astype(np.float32, copy=False) * 255).astype(np.uint8)
+
+
+def _luma(rgb: np.ndarray) -> np.ndarray:
+    """ITU-R 601 luma of (..., 3); in float64, because float32 is too coarse for the last of 16 bits."""
+    return rgb.astype(np.float64) @ np.array([0.299, 0.587, 0.114])

@@ -1,0 +1,197 @@
+"""Masks: what people give as one -> bool arrays, True (white) = fill; and random ones for training."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from glcic_hub.images import (
+    SIXTEEN_BIT_MODES,
+    ImageLike,
+    check_unit_range,
+    errors_naming,
+    exif_orientation,
+    load_image,
+    to_array,
+    turned,
+)
+
+Size = tuple[int, int]  # (height, width)
+
+
+def read(mask: ImageLike, size: Size) -> np.ndarray:
+    """The mask as a bool array (H, W), True = fill; `size` is the (height, width) of the picture it belongs to.
+
+    mask: a PIL image of any mode or the path of a file (turned upright as its EXIF data says), an array (H, W),
+    (H, W, 1|3|4) or (1, H, W), or a tensor (H, W), (1, H, W) or (3, H, W). Colours count by their luminance, on black
+    where they are transparent. Fill is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
+    0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768.
+
+    ValueError or TypeError if values, shape or dtype are none of these or if the mask is not of the picture's size;
+    OSError if a file is missing, damaged or not a picture.
+    """
+    if isinstance(mask, (Image.Image, str, os.PathLike)):
+        image = load_image(mask)
+        levels = turned(_image_levels(image), exif_orientation(image))
+    elif isinstance(mask, (np.ndarray, torch.Tensor)):
+        levels = _unit_levels(_channels_last(mask, size))
+    else:
+        raise TypeError(
+            f"a mask must be a PIL image, an array, a tensor or the path of a file, got {type(mask).__name__}"
+        )
+    fill = _luminance(levels) >= 0.5
+    if fill.shape != tuple(size):
+        raise ValueError(_size_message(fill.shape, size))
+    return fill
+
+
+def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> list[np.ndarray]:
+    """One bool array (H, W) for each of the pictures whose (height, width) are `sizes`.
+
+    masks: a single mask for all pictures, a list or tuple with one for each, or a batch with one for each: an array
+    (B, H, W[, 1]) or a tensor (B, [1, ]H, W). Errors are those of `read`, with the number of the picture (from 0),
+    and a ValueError if there are not as many masks as pictures.
+    """
+    if not (isinstance(masks, (list, tuple)) or _is_batch(masks, sizes)):
+        masks = [masks] * len(sizes)
+    if len(masks) != len(sizes):
+        count = f"{len(masks)} masks for {len(sizes)} pictures"
+        raise ValueError(f"got {count}; give one mask for each picture, or a single mask for all")
+    fills = []
+    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+        with errors_naming(f"mask of picture {index}"):
+            fills.append(read(mask, size))
+    return fills
+
+
+def resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A bool mask (H, W) at another size (nearest neighbour)."""
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def from_transparency(image: Image.Image) -> np.ndarray | None:
+    """bool (H, W), upright: True where the picture is not fully opaque. None if it has no transparency."""
+    image = load_image(image)
+    if not image.has_transparency_data:
+        return None
+    if image.mode in SIXTEEN_BIT_MODES:  # PIL ignores the transparent key value of these when it converts.
+        transparent = np.asarray(image) == image.info["transparency"]
+    else:
+        image_with_alpha = image.convert("LA" if image.mode == "La" else "RGBA")
+        transparent = np.asarray(image_with_alpha.getchannel("A")) < 255
+    return np.ascontiguousarray(turned(transparent, exif_orientation(image)))
+
+
+def random_boxes(
+    count: int, size: Size, side_range: tuple[int, int], margin: int, generator: torch.Generator | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One random rectangle for each of `count` pictures of (height, width) `size` (M_c and M_d of the paper).
+
+    Heights and widths (pixels) are drawn separately and uniformly from low..high = `side_range`, both included, and
+    then the corner uniformly from those that leave `margin` pixels to every border. `generator` is on the CPU.
+
+    Returns the masks, bool (count, 1, H, W), True inside the rectangle, and the rectangles, int64 (count, 4) as
+    (top, left, height, width). ValueError if the largest rectangle does not fit.
+    """
+    low, high = side_range
+    if not 1 <= low <= high or margin < 0:
+        raise ValueError(f"side_range {side_range} must be 1 <= low <= high, and margin {margin} not negative")
+    if high + 2 * margin > min(size):
+        space = f"{size[1]}x{size[0]} (width x height)"
+        raise ValueError(f"a rectangle of {high} pixels with a margin of {margin} does not fit into {space}")
+    sides = torch.randint(low, high + 1, (count, 2), generator=generator)
+    corner_counts = torch.tensor(size) - 2 * margin - sides + 1
+    # float64, whose product with a count stays below the count.
+    draws = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    corners = margin + (draws * corner_counts).long()
+    rows = _between(size[0], corners[:, 0], sides[:, 0])
+    columns = _between(size[1], corners[:, 1], sides[:, 1])
+    masks = rows[:, None, :, None] & columns[:, None, None, :]
+    return masks, torch.cat([corners, sides], dim=1)
+
+
+def _between(length: int, starts: torch.Tensor, extents: torch.Tensor) -> torch.Tensor:
+    """bool (count, length): True from each start on, for its extent."""
+    positions = torch.arange(length)
+    return (positions >= starts[:, None]) & (positions < (starts + extents)[:, None])
+
+
+def _is_batch(masks: ImageLike, sizes: Sequence[Size]) -> bool:
+    """Whether an array or tensor holds one mask for each picture, and not a single one with channels."""
+    if not isinstance(masks, (np.ndarray, torch.Tensor)) or masks.ndim < 3:
+        return False
+    if masks.ndim > 3:
+        return True
+    shape = tuple(masks.shape)
+    if isinstance(masks, torch.Tensor):
+        # (1, H, W) serves all pictures; (3, H, W) is three masks for three pictures, and a coloured one otherwise.
+        return shape[0] == len(sizes) > 1 or shape[0] not in (1, 3)
+    if shape[2] in (1, 3, 4):
+        return 1 < shape[0] == len(sizes) and shape[:2] != tuple(sizes[0])
+    return shape[0] > 1
+
+
+def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
+    """(H, W) or (H, W, 3|4) of every shape that a mask may have."""
+    shape = tuple(mask.shape)
+    if 0 in shape:
+        raise ValueError(f"the mask has no pixels, its shape is {shape}")
+    levels = to_array(mask)
+    if levels.ndim == 2:
+        return levels
+    if isinstance(mask, torch.Tensor):
+        if levels.ndim == 3 and shape[0] in (1, 3):
+            return levels[0] if shape[0] == 1 else levels.transpose(1, 2, 0)
+        raise ValueError(f"a mask given as tensor must have shape (H, W), (1, H, W) or (3, H, W), got {shape}")
+    if levels.ndim == 3 and shape[0] == 1 and (shape[1:] == tuple(size) or shape[2] not in (1, 3, 4)):
+        return levels[0]
+    if levels.ndim == 3 and shape[2] in (1, 3, 4):
+        return levels[..., 0] if shape[2] == 1 else levels
+    raise ValueError(f"a mask given as array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
+
+
+def _image_levels(image: Image.Image) -> np.ndarray:
+    if image.mode == "F":
+        return _unit_levels(np.asarray(image))
+    if image.mode in SIXTEEN_BIT_MODES:
+        return np.asarray(image) / np.float32(65535)
+    if image.mode in ("La", "LAB"):  # PIL converts these to RGBA by a detour only.
+        image = image.convert("LA" if image.mode == "La" else "RGB")
+    return np.asarray(image.convert("RGBA")) / np.float32(255)
+
+
+def _unit_levels(levels: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1] of bool, integer or float levels."""
+    if levels.dtype == bool:
+        return levels.astype(np.float32)
+    if np.issubdtype(levels.dtype, np.floating):
+        check_unit_range(levels, "the mask")
+        return levels.astype(np.float32) if levels.dtype == np.float16 else levels
+    if not np.issubdtype(levels.dtype, np.integer):
+        raise TypeError(f"the mask has dtype {levels.dtype}; it must be bool, integer or float")
+    low, high = levels.min(), levels.max()
+    white = 1 if high <= 1 else 65535 if levels.dtype == np.uint16 else 255
+    if low < 0 or high > white:
+        raise ValueError(f"the mask has integer values from {low} to {high}; they must be 0 and 1, or 0 to 255")
+    return levels / np.float32(white)
+
+
+def _luminance(levels: np.ndarray) -> np.ndarray:
+    """(H, W) of (H, W) or (H, W, 3|4) floats: ITU-R 601 luma, on black where alpha is below 1."""
+    if levels.ndim == 2:
+        return levels
+    red, green, blue = (levels[..., channel] for channel in range(3))
+    luma = green + 0.299 * (red - green) + 0.114 * (blue - green)  # Exact for grey, where the threshold matters.
+    return luma * levels[..., 3] if levels.shape[2] == 4 else luma
+
+
+def _size_message(mask_size: Size, size: Size) -> str:
+    message = (
+        f"the mask is {mask_size[1]}x{mask_size[0]} but its picture is {size[1]}x{size[0]} (width x height): "
+        "resize the mask with nearest neighbour or pass the right one"
+    )
+    if mask_size == tuple(size)[::-1]:
+        message += "; the sides are swapped, so one of the two may be rotated (EXIF orientation)"
+    return message

@@ -1,0 +1,235 @@
+"""GLCICModel: the completion network as a Hub model and as the component of a diffusers pipeline.
+
+Needs torch, huggingface_hub and safetensors; never imports diffusers.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.constants import CONFIG_NAME
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from glcic_hub.files import write_whole
+from glcic_hub.network import CompletionNetwork, complete_batch
+
+PRETRAINED_DIR = Path(__file__).parent / "pretrained"
+DEFAULT_NAME = "glcic-scenes"
+
+PAPER_URL = "https://doi.org/10.1145/3072959.3073659"
+CARD_TEMPLATE = """---
+{{ card_data }}
+---
+
+A completion network (inpainting) of [Globally and Locally Consistent Image Completion]({{ paper_url }}), saved by
+`glcic_hub`. It fills the white part of a mask and keeps every other pixel as it is:
+
+```python
+from glcic_hub import GLCICPipeline
+
+pipe = GLCICPipeline.from_pretrained("this repository or folder")
+completed = pipe(image, mask_image).images[0]
+```
+"""
+
+
+class GLCICModel(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="glcic_hub",
+    pipeline_tag="image-to-image",
+    tags=["inpainting", "image-inpainting", "glcic"],
+    paper_url=PAPER_URL,
+    model_card_template=CARD_TEMPLATE,
+):
+    """The completion network with what is needed to use it: the mean colour and the sizes it was trained for.
+
+    The arguments are the model's `config.json`.
+
+    Args:
+        base_channels: channels of the first layer; scales every layer (the paper: 64).
+        mean: mean colour of the training pictures, RGB in [0, 1]; subtracted from the input.
+        sample_size: side in pixels of the training crops.
+        max_hole_size: longest side in pixels of the holes seen in training.
+    """
+
+    def __init__(
+        self,
+        base_channels: int = 64,
+        mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
+        sample_size: int = 256,
+        max_hole_size: int = 128,
+    ):
+        super().__init__()
+        if len(mean) != 3 or not all(0 <= value <= 1 for value in mean):
+            raise ValueError(f"mean must be three numbers from 0 to 1 (RGB); got {mean}")
+        if not 0 < max_hole_size <= sample_size:
+            raise ValueError(f"max_hole_size must be from 1 to sample_size={sample_size}; got {max_hole_size}")
+        self.sample_size = sample_size
+        self.max_hole_size = max_hole_size
+        self.network = CompletionNetwork(base_channels)
+        # in the config, therefore not in the weights file
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Complete a batch of pictures of one size.
+
+        Args:
+            image: (B, 3, H, W), RGB in [0, 1], any H and W; values under the mask are not looked at.
+            mask: (B, 1, H, W), 1 = fill, 0 = known, in the dtype of `image`.
+
+        Returns:
+            (B, 3, H, W): RGB in [0, 1]; meant to be used under the mask only.
+        """
+        return complete_batch(self.network, image, mask, self.mean)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights; diffusers pipelines ask their components for it."""
+        return self.network.output.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; diffusers pipelines ask their components for it."""
+        return self.network.output.weight.device
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path | None = None,
+        *,
+        subfolder: str | None = None,
+        variant: str | None = None,
+        dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **config,
+    ) -> "GLCICModel":
+        """Load a model strictly: from the package, a folder or a Hub repository. Only safetensors are ever read.
+
+        Args:
+            pretrained_model_name_or_path: a model that is embedded in the package (`"glcic-scenes"`), a folder, or a
+                Hub repository id. Without it: the embedded default. A folder wins over a repository of the same name.
+            subfolder: where the model lies in the folder or repository, for example `"completion_network"`.
+            variant: read `model.<variant>.safetensors`, for example `"fp16"`.
+            dtype: type of the loaded weights; float32 without it, whatever the type in the file.
+            torch_dtype: the older name of `dtype`, which diffusers uses for components.
+            revision, cache_dir, force_download, local_files_only, token: as in `huggingface_hub`.
+            **config: overrides of single settings of `config.json`.
+
+        Returns:
+            The model on the CPU, in eval mode.
+
+        Raises:
+            FileNotFoundError: the folder does not hold the file.
+            ValueError: the weights file is damaged, or a tensor is missing, left over or of another shape (named).
+            huggingface_hub.errors.HfHubHTTPError: the repository or file is not there or may not be read.
+        """
+        name = pretrained_model_name_or_path if pretrained_model_name_or_path is not None else DEFAULT_NAME
+        folder = _local_folder(name)
+
+        def path_of(file: str) -> Path:
+            if folder is not None:
+                path = folder / (subfolder or "") / file
+                if not path.is_file():
+                    raise FileNotFoundError(f"{path} does not exist: {folder} is not a folder with a {cls.__name__}")
+                return path
+            downloaded = hf_hub_download(
+                str(name),
+                file,
+                subfolder=subfolder,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+            return Path(downloaded)
+
+        settings = _read_config(path_of(CONFIG_NAME))
+        weights = path_of(weights_name(variant))
+        model = cls(**{**settings, **config})
+        _load_strictly(model, weights)
+        return model.to(dtype or torch_dtype or torch.float32).eval()
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        variant: str | None = None,
+        safe_serialization: bool = True,
+        **hub_kwargs,
+    ) -> str | None:
+        """Write `config.json`, `model[.<variant>].safetensors` and a model card; see `PyTorchModelHubMixin`.
+
+        Args:
+            save_directory: the folder; it is made when it does not exist.
+            variant: goes into the name of the weights file. The weights are written in the type that they have.
+            safe_serialization: only True; named because diffusers passes it on to components.
+            **hub_kwargs: `push_to_hub`, `repo_id` and so on, as in `PyTorchModelHubMixin.save_pretrained`.
+        """
+        if not safe_serialization:
+            raise ValueError("safe_serialization=False asks for pickle files; this model is saved as safetensors only")
+        self._weights_name = weights_name(variant)
+        try:
+            return super().save_pretrained(save_directory, **hub_kwargs)
+        finally:
+            del self._weights_name
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        state = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
+        weights = save_directory / getattr(self, "_weights_name", weights_name(None))
+        write_whole(weights, save(state, {"format": "pt"}))
+
+
+def weights_name(variant: str | None) -> str:
+    """Name of the weights file: `model.safetensors`, or `model.fp16.safetensors` for the variant "fp16"."""
+    return f"model.{variant}.safetensors" if variant else "model.safetensors"
+
+
+def embedded_models() -> list[str]:
+    """Names of the models that come with the package; each loads by `from_pretrained(name)`."""
+    return sorted(path.parent.name for path in PRETRAINED_DIR.glob("*/config.json"))
+
+
+def _local_folder(name: str | Path) -> Path | None:
+    """The folder of a local or embedded model, None for a Hub repository id."""
+    if Path(name).is_dir():
+        return Path(name)
+    if str(name) in embedded_models():
+        return PRETRAINED_DIR / str(name)
+    return None
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return {key: value for key, value in settings.items() if not key.startswith("_")}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not a JSON object with the model's settings: {error}") from error
+
+
+def _load_strictly(model: nn.Module, path: Path) -> None:
+    """Load every tensor of the file into the model, or raise without having changed the model."""
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a complete safetensors file ({error}); download or copy it again") from error
+    wanted = model.state_dict()
+    problems = [f"missing {key}" for key in wanted if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in wanted]
+    problems += [
+        f"{key} is {tuple(state[key].shape)}, wanted {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if problems:
+        raise ValueError(f"{path} does not fit {type(model).__name__}: {'; '.join(problems)}")
+    model.load_state_dict(state)

@@ -1,0 +1,151 @@
+"""GLCICPipeline: pictures and masks in, completed pictures out, in diffusers' conventions.
+
+Importing this module makes diffusers know the pipeline and its component; `import glcic_hub` arranges for that.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.image_processor import PipelineImageInput
+from diffusers.pipelines import auto_pipeline, pipeline_loading_utils
+from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+
+from glcic_hub import images, masks
+from glcic_hub.completion import Completer
+from glcic_hub.model import GLCICModel, embedded_models
+
+COMPONENT = "completion_network"
+HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+MODEL_ARGUMENTS = (*HUB_ARGUMENTS, "variant", "dtype", "torch_dtype")
+
+
+class GLCICPipeline(DiffusionPipeline):
+    """Completes pictures under masks; known pixels come back bit for bit, at the size that they came in.
+
+    The generic methods (saving, moving to a device, the progress bar) are those of `DiffusionPipeline`.
+
+    Args:
+        completion_network: the model that fills the holes.
+    """
+
+    model_cpu_offload_seq = COMPONENT
+
+    def __init__(self, completion_network: GLCICModel):
+        super().__init__()
+        self.register_modules(completion_network=completion_network)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs
+    ) -> "GLCICPipeline":
+        """Load a pipeline: the embedded default, an embedded model by its name, a folder or a Hub repository.
+
+        Args:
+            pretrained_model_name_or_path: without it, the default model that comes with the package. A folder or
+                repository may hold a pipeline (`model_index.json`) or only a `GLCICModel`.
+            **kwargs: as in `DiffusionPipeline.from_pretrained`: `dtype`, `variant`, `revision`, `cache_dir`, ...
+
+        Raises:
+            The errors of `GLCICModel.from_pretrained`; the weights are loaded strictly.
+        """
+        name = pretrained_model_name_or_path
+        is_pipeline = name is not None and _holds_pipeline(name, {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs})
+        if COMPONENT not in kwargs:
+            model_arguments = {key: kwargs[key] for key in MODEL_ARGUMENTS if key in kwargs}
+            subfolder = COMPONENT if is_pipeline else None
+            kwargs[COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
+        if not is_pipeline:
+            return cls(kwargs[COMPONENT])
+        kwargs.pop("variant", None)  # it chose the weights above; there is nothing else to choose
+        return super().from_pretrained(name, **kwargs)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: PipelineImageInput,
+        mask_image: PipelineImageInput,
+        height: int | None = None,
+        width: int | None = None,
+        padding_mask_crop: int | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+    ) -> ImagePipelineOutput | tuple:
+        """Fill the white parts of the masks.
+
+        Args:
+            image: a picture, a list of pictures (of any sizes), or a batch. PIL images of any common mode (EXIF
+                rotation respected), arrays (H, W, C) or (B, H, W, C), tensors (C, H, W) or (B, C, H, W); uint8, or
+                floats in [0, 1]. What lies under the mask has no influence on the result.
+            mask_image: the same kinds; white (1, True) = fill, black = keep. One for each picture, or one for all;
+                of the picture's size, upright as the picture is seen.
+            height, width: resize pictures and masks to this size first; without them nothing is resized.
+            padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
+                chosen from the hole's size and the size that the model was trained at.
+            generator: taken for the sake of diffusers' signature; the network draws no random numbers.
+            output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
+                sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
+            return_dict: False gives a plain tuple.
+
+        Returns:
+            `ImagePipelineOutput` whose `images` are the completed pictures, or `(images,)`.
+
+        Raises:
+            ValueError, TypeError, OSError: an argument cannot be used; the message says which and why.
+        """
+        # 1. Read and check everything before any work is done
+        if output_type not in images.OUTPUT_TYPES:
+            raise ValueError(f"output_type must be one of {', '.join(images.OUTPUT_TYPES)}; got {output_type!r}")
+        if padding_mask_crop is not None and padding_mask_crop < 0:
+            raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
+        if (height is None) != (width is None):
+            raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
+        pictures = images.read_all(image)
+        fill_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
+        if height is not None:
+            pictures = [picture.resized(height, width) for picture in pictures]
+            fill_masks = [masks.resized(mask, height, width) for mask in fill_masks]
+        for index, mask in enumerate(fill_masks):
+            if mask.all():
+                raise ValueError(
+                    f"the mask of picture {index} covers all of it: nothing is left to complete it from; "
+                    "keep a part of it black"
+                )
+
+        # 2. Complete picture by picture: a batch gives exactly what its single pictures give
+        completer = Completer(self.completion_network, self._execution_device)
+        pairs = list(zip(pictures, fill_masks))
+        results = []
+        for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
+            fill = completer(picture.rgb, mask, padding_mask_crop)
+            results.append(picture.completed(fill, mask, output_type))
+        self.maybe_free_model_hooks()
+
+        # 3. Batches where the sizes allow it
+        if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
+            results = np.stack(results) if output_type == "np" else torch.stack(results)
+        return ImagePipelineOutput(images=results) if return_dict else (results,)
+
+
+def _holds_pipeline(name: str | os.PathLike, hub_arguments: dict) -> bool:
+    """Whether a folder or repository has a `model_index.json`; without one it can only be a bare model."""
+    if Path(name).is_dir():
+        return (Path(name) / DiffusionPipeline.config_name).is_file()
+    if str(name) in embedded_models():
+        return False
+    try:
+        hf_hub_download(str(name), DiffusionPipeline.config_name, **hub_arguments)
+    except EntryNotFoundError:
+        return False
+    return True
+
+
+# diffusers asks these tables which classes it may save and load as components, and which pipelines do inpainting.
+pipeline_loading_utils.LOADABLE_CLASSES["glcic_hub"] = {"GLCICModel": ["save_pretrained", "from_pretrained"]}
+pipeline_loading_utils.ALL_IMPORTABLE_CLASSES["GLCICModel"] = ["save_pretrained", "from_pretrained"]
+auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING["glcic"] = GLCICPipeline

@@ -1,0 +1,106 @@
+"""Which part of a picture the network sees for each hole, and at which scale.
+
+A network trained on small crops knows holes up to a certain size with a certain amount of surroundings. Larger holes
+are shown to it reduced, small ones as they are; far pixels are not shown at all, so that the cost follows the hole and
+not the photo.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+Box = tuple[slice, slice]
+"""Rows and columns of a part of the picture."""
+
+LARGEST_CELL = 512
+"""Longest side, in pixels that the network sees, of what is completed at once; it bounds the memory."""
+
+
+class Hole(NamedTuple):
+    """Masked pixels that lie together.
+
+    Attributes:
+        box: the bounding box.
+        mask: bool, of the box's shape, True on the pixels of this hole.
+        scale: at most 1: by how much the hole is reduced for the network.
+    """
+
+    box: Box
+    mask: np.ndarray
+    scale: float
+
+
+def find_holes(mask: np.ndarray, sample_size: int, max_hole_size: int) -> Iterator[Hole]:
+    """Split a mask into holes; pieces nearer than about a quarter of `sample_size` are one hole.
+
+    A hole is reduced until its thickness (twice the largest distance to a known pixel) is at most `max_hole_size`: a
+    long thin scratch stays as it is, a large square does not.
+
+    Args:
+        mask: bool (H, W), True = fill; at least one pixel is False.
+        sample_size: side of the network's training crops, pixels.
+        max_hole_size: longest side of the holes in training, pixels.
+    """
+    block = max(1, sample_size // 8)
+    labels, _ = ndimage.label(_any_in_blocks(mask, block), structure=np.ones((3, 3)))
+    for label, coarse_box in enumerate(ndimage.find_objects(labels), start=1):
+        area = tuple(slice(s.start * block, min(s.stop * block, side)) for s, side in zip(coarse_box, mask.shape))
+        own = np.kron(labels[coarse_box] == label, np.ones((block, block), bool))
+        own = own[: area[0].stop - area[0].start, : area[1].stop - area[1].start] & mask[area]
+        tight = ndimage.find_objects(own.astype(np.uint8))[0]
+        box = tuple(slice(a.start + t.start, a.start + t.stop) for a, t in zip(area, tight))
+        yield Hole(box, own[tight], min(1.0, max_hole_size / _thickness(mask, box)))
+
+
+def cells(hole: Hole) -> Iterator[Box]:
+    """Cut a hole's box into parts that are completed one after the other; nearly always it is one part."""
+    step = math.ceil(LARGEST_CELL / hole.scale)
+    rows, columns = hole.box
+    for top in range(rows.start, rows.stop, step):
+        for left in range(columns.start, columns.stop, step):
+            yield slice(top, min(top + step, rows.stop)), slice(left, min(left + step, columns.stop))
+
+
+def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> Box:
+    """Grow a box by the surroundings that the network is shown.
+
+    Args:
+        cell: what is to be completed.
+        size: (height, width) of the picture.
+        context: pixels added on each side.
+        least: least side of the view; a small cell gets more context.
+
+    Returns:
+        The view, moved inside the picture where it would stick out, and cut where the picture is too small.
+    """
+    return tuple(_grow(part, side, context, least) for part, side in zip(cell, size))
+
+
+def inside(part: Box, view: Box) -> Box:
+    """The part in the coordinates of the view that contains it."""
+    return tuple(slice(p.start - v.start, p.stop - v.start) for p, v in zip(part, view))
+
+
+def _grow(part: slice, side: int, context: float, least: float) -> slice:
+    length = min(side, math.ceil(max(part.stop - part.start + 2 * context, least)))
+    start = (part.start + part.stop - length) // 2
+    start = min(max(start, 0), side - length)
+    return slice(start, start + length)
+
+
+def _any_in_blocks(mask: np.ndarray, block: int) -> np.ndarray:
+    rows = np.logical_or.reduceat(mask, np.arange(0, mask.shape[0], block), axis=0)
+    return np.logical_or.reduceat(rows, np.arange(0, mask.shape[1], block), axis=1)
+
+
+def _thickness(mask: np.ndarray, box: Box) -> float:
+    """Twice the largest distance, in pixels, of a masked pixel of the box to a known pixel around it."""
+    height, width = mask.shape
+    rows, columns = box
+    around = mask[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
+    if around.all():  # a box whose every side is the picture's border
+        return 2 * max(height, width)
+    return 2 * float(ndimage.distance_transform_edt(around).max()) - 1

@@ -1,0 +1,277 @@
+"""The seam's correction against dense solutions of the same equations, built pixel by pixel."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from glcic_hub import blending
+from glcic_hub.blending import continue_harmonically, correct_seam
+
+OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def box_mask(size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def neighbours(pixel: tuple[int, int], size: tuple[int, int]) -> list[tuple[int, int]]:
+    y, x = pixel
+    around = ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+    return [(v, u) for v, u in around if 0 <= v < size[0] and 0 <= u < size[1]]
+
+
+def dense_solution(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Every wanted pixel is the mean of its given and wanted neighbours: one dense equation for each."""
+    pixels = [tuple(pixel) for pixel in np.argwhere(wanted)]
+    number = {pixel: index for index, pixel in enumerate(pixels)}
+    matrix, right = np.zeros((len(pixels), len(pixels))), np.zeros((len(pixels), values.shape[2]))
+    for index, pixel in enumerate(pixels):
+        for other in neighbours(pixel, wanted.shape):
+            if given[other]:
+                matrix[index, index] += 1
+                right[index] += values[other]
+            elif wanted[other]:
+                matrix[index, index] += 1
+                matrix[index, number[other]] -= 1
+    result = np.where(given[..., None], values.astype(np.float64), 0)
+    if pixels:
+        result[tuple(np.array(pixels).T)] = np.linalg.solve(matrix, right)
+    return result
+
+
+def corrected_by_hand(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    difference, rim = np.zeros(fill.shape), np.zeros(hole.shape, bool)
+    for pixel in map(tuple, np.argwhere(hole)):
+        beside = [picture[other].astype(np.float64) for other in neighbours(pixel, hole.shape) if known[other]]
+        if beside:
+            rim[pixel] = True
+            difference[pixel] = np.mean(beside, axis=0) - fill[pixel]
+    result = fill.astype(np.float64)
+    result[hole] = np.clip(fill + dense_solution(difference, rim, hole & ~rim), 0, 1)[hole]
+    return result
+
+
+def only_parts_that_touch(given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    labels, _ = ndimage.label(wanted)
+    touched = np.unique(labels[ndimage.binary_dilation(given)])
+    return wanted & np.isin(labels, touched)
+
+
+@st.composite
+def problems(draw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """values, given, wanted; each part that is wanted touches a given pixel."""
+    height, width, seed = draw(st.integers(1, 12)), draw(st.integers(1, 12)), draw(st.integers(0, 10_000))
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice(3, (height, width), p=draw(st.sampled_from([(0.1, 0.2, 0.7), (0.4, 0.2, 0.4), (0.0, 0.1, 0.9)])))
+    given = kinds == 1
+    return noise(height, width, 3, seed=seed) - 0.5, given, only_parts_that_touch(given, kinds == 2)
+
+
+# Laplace's equation
+
+
+@OFTEN
+@given(problems())
+def test_the_solution_is_that_of_a_dense_solver(problem):
+    values, is_given, wanted = problem
+    result = continue_harmonically(values, is_given, wanted)
+    assert result.dtype == np.float32 and result.shape == values.shape
+    np.testing.assert_allclose(result, dense_solution(values, is_given, wanted), atol=2e-6)
+    np.testing.assert_array_equal(result[is_given], values[is_given])
+    assert (result[~is_given & ~wanted] == 0).all()
+
+
+@OFTEN
+@given(problems())
+def test_the_solution_stays_between_the_given_values(problem):
+    values, is_given, wanted = problem
+    result = continue_harmonically(values, is_given, wanted)[wanted]
+    if wanted.any():
+        assert (result >= values[is_given].min(axis=0) - 1e-6).all()
+        assert (result <= values[is_given].max(axis=0) + 1e-6).all()
+
+
+def test_linear_functions_are_reproduced():
+    y, x = np.mgrid[:30, :40].astype(np.float32)
+    values = np.stack([0.01 * x + 0.02 * y, 1 - 0.015 * x, 0.3 + 0 * x], axis=2)
+    wanted = box_mask((30, 40), slice(3, 27), slice(5, 36)) & ~box_mask((30, 40), slice(10, 14), slice(20, 24))
+    result = continue_harmonically(np.where(wanted[..., None], 9, values), ~wanted, wanted)
+    np.testing.assert_allclose(result, values, atol=1e-6)
+
+
+def test_only_given_values_are_used():
+    is_given, wanted = box_mask((9, 9), slice(1, 8), slice(1, 8)), box_mask((9, 9), slice(2, 7), slice(2, 7))
+    is_given &= ~wanted
+    values = noise(9, 9, 3)
+    spoilt = np.where(is_given[..., None], values, np.nan)
+    result = continue_harmonically(spoilt, is_given, wanted)
+    np.testing.assert_array_equal(result, continue_harmonically(values, is_given, wanted))
+    assert np.isfinite(result).all() and result[wanted].std() > 0.01
+
+
+# Half the resolution
+
+
+@pytest.mark.parametrize(("largest", "pixels_per_value"), [(500, 2), (150, 4)])
+def test_half_the_resolution_gives_nearly_the_same(monkeypatch, largest, pixels_per_value):
+    y, x = np.mgrid[:45, :51]
+    wanted = (y - 22) ** 2 + (x - 25) ** 2 < 20**2
+    assert 1200 < np.count_nonzero(wanted) < 4 * 500
+    is_given = ndimage.binary_dilation(wanted) & ~wanted
+    values = np.stack([np.sin(x / 9), np.cos(y / 7), x / 51 + y / 45], axis=2).astype(np.float32)
+    direct = continue_harmonically(values, is_given, wanted)
+    monkeypatch.setattr(blending, "LARGEST_SYSTEM", largest)
+    result = continue_harmonically(values, is_given, wanted)
+    # One value stands for a square of pixels: it is off by what the solution changes across that square.
+    steepest = max(np.abs(np.diff(direct, axis=axis)[np.diff(wanted, axis=axis) == 0]).max() for axis in (0, 1))
+    error = np.abs(result - direct)[wanted]
+    assert 0 < error.mean() < 0.015 * pixels_per_value
+    assert error.max() < steepest * pixels_per_value
+    np.testing.assert_array_equal(result[is_given], values[is_given])
+    assert (result[~is_given & ~wanted] == 0).all()
+
+
+@OFTEN
+@given(problems())
+def test_every_mask_can_be_solved_at_lower_resolutions(problem):
+    values, is_given, wanted = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blending, "LARGEST_SYSTEM", 1)
+        result = continue_harmonically(values, is_given, wanted)
+        constant = continue_harmonically(np.full_like(values, 0.25), is_given, wanted)
+    assert np.isfinite(result).all()
+    np.testing.assert_array_equal(result[is_given], values[is_given])
+    np.testing.assert_allclose(constant[is_given | wanted], 0.25, atol=1e-6)
+    if wanted.any():
+        assert (result[wanted] >= values[is_given].min() - 1e-6).all()
+        assert (result[wanted] <= values[is_given].max() + 1e-6).all()
+
+
+# The seam
+
+
+@OFTEN
+@given(st.integers(1, 10), st.integers(1, 10), st.integers(0, 10_000), st.sampled_from([0.1, 0.5, 0.9]))
+def test_the_correction_is_that_of_the_equations_written_out(height, width, seed, share):
+    hole = np.random.default_rng(seed).random((height, width)) < share
+    hole[height // 2, width // 2] = False
+    fill, picture = 0.4 + 0.2 * noise(height, width, 3, seed=seed), 0.4 + 0.2 * noise(height, width, 3, seed=seed + 1)
+    result = correct_seam(fill, picture, hole, ~hole)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, corrected_by_hand(fill, picture, hole, ~hole), atol=2e-6)
+
+
+HOLES = {
+    "inside": box_mask((20, 24), slice(4, 15), slice(6, 19)),
+    "at the border": box_mask((20, 24), slice(0, 12), slice(13, 24)),
+    "one pixel": box_mask((20, 24), slice(7, 8), slice(9, 10)),
+    "one pixel in the corner": box_mask((20, 24), slice(0, 1), slice(0, 1)),
+    "a line": box_mask((20, 24), slice(3, 18), slice(5, 6)),
+    "a line across": box_mask((20, 24), slice(6, 7), slice(0, 24)),
+    "two pieces": box_mask((20, 24), slice(2, 8), slice(2, 8)) | box_mask((20, 24), slice(9, 19), slice(9, 22)),
+    "all but one pixel": ~box_mask((20, 24), slice(5, 6), slice(8, 9)),
+}
+each_hole = pytest.mark.parametrize("hole", HOLES.values(), ids=HOLES.keys())
+
+
+@each_hole
+@pytest.mark.parametrize("offset", [-0.3, 0.2])
+def test_a_constant_difference_is_removed(hole, offset):
+    picture = np.broadcast_to(np.float32([0.5, 0.4, 0.6]), (*hole.shape, 3)).copy()
+    fill = np.where(hole[..., None], picture + np.float32(offset), 0)
+    result = correct_seam(fill, picture, hole, ~hole)
+    np.testing.assert_allclose(result[hole], picture[hole], atol=1e-6)
+    assert (result[~hole] == 0).all()
+
+
+@each_hole
+def test_a_constant_added_to_the_fill_changes_nothing(hole):
+    fill, picture = (0.4 + 0.1 * noise(*hole.shape, 3, seed=seed) for seed in (0, 1))
+    shifted = correct_seam(fill + np.float32(0.3), picture, hole, ~hole)
+    result = correct_seam(fill, picture, hole, ~hole)
+    np.testing.assert_allclose(shifted[hole], result[hole], atol=1e-6)
+    assert np.abs(result - fill)[hole].max() > 1e-3  # there was something to correct
+
+
+@pytest.mark.parametrize("name", ["inside", "at the border", "two pieces"])
+def test_a_fill_that_continues_the_picture_linearly_stays_nearly_as_it_is(name):
+    hole = HOLES[name]
+    y, x = np.mgrid[: hole.shape[0], : hole.shape[1]].astype(np.float32)
+    picture = np.stack([0.2 + 0.02 * x, 0.3 + 0.01 * y, 0.2 + 0.01 * (x + y)], axis=2)
+    # the neighbours' mean is off the rim's own value by at most one step of the slope
+    for offset in (0, 0.15):
+        result = correct_seam(picture + np.float32(offset), picture, hole, ~hole)
+        assert np.abs(result - picture)[hole].max() <= 0.0201
+
+
+@each_hole
+def test_the_seam_is_met_on_the_rim_and_other_pixels_stay(hole):
+    fill, picture = (0.3 + 0.4 * noise(*hole.shape, 3, seed=seed) for seed in (0, 1))
+    result = correct_seam(fill, picture, hole, ~hole)
+    rim = 0
+    for pixel in map(tuple, np.argwhere(hole)):
+        beside = [picture[other] for other in neighbours(pixel, hole.shape) if not hole[other]]
+        if beside:
+            rim += 1
+            np.testing.assert_allclose(result[pixel], np.mean(beside, axis=0), atol=1e-6)
+    assert rim
+    np.testing.assert_array_equal(result[~hole], fill[~hole])
+
+
+def test_the_correction_runs_out_flat_at_the_border_of_the_picture():
+    fill, picture = 0.4 + 0.1 * noise(1, 8, 3), 0.4 + 0.1 * noise(1, 8, 3, seed=1)
+    hole = box_mask((1, 8), slice(0, 1), slice(0, 5))
+    result = correct_seam(fill, picture, hole, ~hole)
+    difference = picture[0, 5] - fill[0, 4]
+    np.testing.assert_allclose(result[0, :5], fill[0, :5] + difference, atol=1e-6)
+
+
+def test_the_result_is_clipped_in_the_hole_only():
+    hole = HOLES["inside"]
+    fill = np.where(hole[..., None], noise(*hole.shape, 3), np.float32(-3))
+    picture = np.ones_like(fill)
+    result = correct_seam(fill, picture, hole, ~hole)
+    assert result[hole].min() >= 0 and result[hole].max() == 1
+    assert (result[~hole] == -3).all()
+
+
+@pytest.mark.parametrize("known", [box_mask((20, 24), slice(0, 0), slice(0, 0)), HOLES["one pixel in the corner"]])
+def test_without_a_known_pixel_beside_it_the_fill_stays(known):
+    fill, picture = noise(20, 24, 3), noise(20, 24, 3, seed=1)
+    hole = HOLES["inside"]
+    np.testing.assert_array_equal(correct_seam(fill, picture, hole, known), fill)
+
+
+def test_pixels_of_other_holes_and_under_the_hole_are_not_looked_at():
+    hole, other = box_mask((20, 24), slice(5, 15), slice(5, 12)), box_mask((20, 24), slice(8, 12), slice(12, 20))
+    known = ~hole & ~other
+    fill, picture = (0.4 + 0.2 * noise(20, 24, 3, seed=seed) for seed in (0, 1))
+    result = correct_seam(fill, picture, hole, known)
+    spoilt_picture = np.where(known[..., None], picture, np.nan)
+    spoilt_fill = np.where(hole[..., None], fill, np.nan)
+    spoilt = correct_seam(spoilt_fill, spoilt_picture, hole, known)
+    np.testing.assert_array_equal(spoilt[hole], result[hole])
+    np.testing.assert_allclose(result, corrected_by_hand(fill, picture, hole, known), atol=2e-6)
+
+
+@pytest.mark.parametrize("largest", [2**18, 20])
+def test_the_arguments_are_not_modified(monkeypatch, largest):
+    monkeypatch.setattr(blending, "LARGEST_SYSTEM", largest)
+    hole = HOLES["inside"].copy()
+    arguments = [0.4 + 0.2 * noise(20, 24, 3), noise(20, 24, 3, seed=1), hole, ~hole]
+    for array in arguments:
+        array.flags.writeable = False
+    correct_seam(*arguments)
+    is_given = ndimage.binary_dilation(hole) & ~hole
+    arguments = [noise(20, 24, 3), is_given, hole]
+    for array in arguments:
+        array.flags.writeable = False
+    continue_harmonically(*arguments)

@@ -1,0 +1,696 @@
+"""The command `glcic`: what it writes, what it says and how it fails."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import glcic_hub
+from glcic_hub import cli, completion, demo
+from glcic_hub.model import GLCICModel
+
+HEIGHT, WIDTH = 48, 40
+HOLE = np.zeros((HEIGHT, WIDTH), bool)
+HOLE[10:26, 12:24] = True
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ROTATED = Image.Exif()
+ROTATED[0x0112] = 6
+ROTATED[0x010F] = "Maker"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a small model that was not trained."""
+    folder = tmp_path_factory.mktemp("model")
+    GLCICModel(base_channels=4, sample_size=64, max_hole_size=32).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return saved(samples(3), tmp_path / "photo.png")
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    return saved(HOLE, tmp_path / "mask.png")
+
+
+def samples(channels: int, high: int = 256, dtype: type = np.uint8) -> np.ndarray:
+    noise = np.random.default_rng(0).integers(0, high, (HEIGHT, WIDTH, channels)).astype(dtype)
+    return noise[..., 0] if channels == 1 else noise
+
+
+def saved(array: np.ndarray, path: Path, **options: object) -> Path:
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+def run(*arguments: object) -> int:
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:  # argparse
+        return end.code
+
+
+def glcic(*arguments: object, before: str = "", after: str = "", **options: object) -> subprocess.CompletedProcess:
+    """Run it in a process of its own, with Python code before and after."""
+    code = f"""
+import sys
+{before}
+from glcic_hub import cli
+try:
+    code = cli.main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+{after}
+sys.exit(code)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(glcic_hub.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **options)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def the_message(capsys: pytest.CaptureFixture) -> str:
+    """What was said: one line on stderr and nothing on stdout."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and said.err.endswith("\n"), said.err
+    assert "Traceback" not in said.err
+    return said.err
+
+
+class TestHelp:
+    @pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["demo", "--help"]])
+    def test_help_teaches(self, capsys, arguments):
+        assert run(*arguments) == 0
+        text = capsys.readouterr().out
+        assert "exit codes:" in text and "Ctrl-C" in text
+
+    def test_inpaint_help_explains_mask_formats_and_examples(self, capsys):
+        run("inpaint", "--help")
+        text = capsys.readouterr().out
+        for word in (
+            "white",
+            "upright",
+            "transparen",
+            ".png",
+            ".webp",
+            ".jpg",
+            "4:4:4",
+            "examples:",
+            "--force",
+            "EXIF",
+        ):
+            assert word in text
+
+    def test_version(self, capsys):
+        assert run("--version") == 0
+        assert glcic_hub.__version__ in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["fly"],
+            ["inpaint"],
+            ["inpaint", "photo.png", "mask.png"],
+            ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "101"],
+            ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "0"],
+            ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "best"],
+            ["demo", "--photo", "holiday"],
+        ],
+    )
+    def test_wrong_arguments(self, capsys, arguments):
+        assert run(*arguments) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.startswith("usage: glcic")
+
+    def test_python_dash_m(self):
+        done = subprocess.run(
+            [sys.executable, "-m", "glcic_hub", "--version"],
+            cwd=Path(glcic_hub.__file__).parents[1],
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"glcic-hub {glcic_hub.__version__}\n"
+
+
+class TestImports:
+    """Each of these looks at what a fresh process has imported at its end."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["--help"], 0),
+            (["--version"], 0),
+            (["inpaint", "--help"], 0),
+            (["inpaint", "photo.png"], 2),
+            (["inpaint", "missing.png", "-o", "out.png"], 2),
+            (["inpaint", "photo.png", "missing.png", "-o", "out.png"], 2),
+            (["inpaint", "photo.png", "-o", "out.bmp"], 2),
+            (["inpaint", "photo.png", "-o", "photo.png"], 2),
+            (["inpaint", "photo.png", "-o", "missing/out.png"], 2),
+            (["demo", "-o", "photo.png"], 2),
+        ],
+    )
+    def test_torch_is_not_imported_for_quick_answers(self, photo, arguments, code):
+        done = glcic(*arguments, after="print('torch' in sys.modules, 'numpy' in sys.modules)", cwd=photo.parent)
+        assert done.returncode == code, done.stderr
+        assert done.stdout.endswith("False False\n")
+        assert names(photo.parent) == ["photo.png"]
+
+    def test_completing_does_not_import_diffusers(self, tmp_path, photo, mask, tiny_model):
+        arguments = ["inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model]
+        done = glcic(*arguments, after="print('torch' in sys.modules, 'diffusers' in sys.modules)")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{tmp_path / 'out.png'}\nTrue False\n"
+
+
+class TestInpaint:
+    @pytest.mark.parametrize("suffix", [".png", ".webp", ".PNG", ".WebP"])
+    def test_fills_the_hole_and_keeps_every_other_pixel(self, tmp_path, photo, mask, tiny_model, capsys, suffix):
+        out = tmp_path / f"out{suffix}"
+        assert run("inpaint", photo, mask, "-o", out, "--model", tiny_model) == 0
+        said = capsys.readouterr()
+        assert (said.out, said.err) == (f"{out}\n", "")
+        result = opened(out)
+        assert (result.mode, result.size, result.format) == ("RGB", (WIDTH, HEIGHT), suffix[1:].upper())
+        np.testing.assert_array_equal(np.asarray(result)[~HOLE], samples(3)[~HOLE])
+        assert (np.asarray(result)[HOLE] != samples(3)[HOLE]).any()
+        assert names(tmp_path) == sorted([out.name, "mask.png", "photo.png"])
+
+    def test_writes_the_colours_of_the_completer(self, tmp_path, photo, mask, tiny_model):
+        run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model)
+        fill = completion.Completer(GLCICModel.from_pretrained(tiny_model))(samples(3), HOLE)
+        result = np.asarray(opened(tmp_path / "out.png"))
+        assert np.abs(result[HOLE] / 255 - fill[HOLE]).max() <= 0.5 / 255 + 1e-6
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+    def test_jpeg_is_of_high_quality_without_chroma_subsampling(self, tmp_path, mask, tiny_model, suffix):
+        smooth = np.linspace(0, 255, HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3).astype(np.uint8)
+        out = tmp_path / f"out{suffix}"
+        assert run("inpaint", saved(smooth, tmp_path / "s.png"), mask, "-o", out, "--model", tiny_model) == 0
+        result = opened(out)
+        reference = saved(np.asarray(result), tmp_path / "reference.jpg", quality=95)
+        assert (result.format, result.mode) == ("JPEG", "RGB")
+        assert result.quantization == opened(reference).quantization
+        assert [layer[1:3] for layer in result.layer] == [(1, 1)] * 3
+        far = np.pad(~HOLE, 8, mode="edge")
+        far = np.lib.stride_tricks.sliding_window_view(far, (17, 17)).all((2, 3))  # blocks without filled pixels
+        assert np.abs(np.asarray(result).astype(int) - smooth)[far].max() < 12
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+    def test_quality_makes_files_smaller_and_lossy(self, tmp_path, photo, mask, tiny_model, suffix):
+        sizes = []
+        for quality in (10, 90):
+            out = tmp_path / f"out{quality}{suffix}"
+            options = ["--quality", quality, "--model", tiny_model]
+            assert run("inpaint", photo, mask, "-o", out, *options) == 0
+            assert (np.asarray(opened(out))[~HOLE] != samples(3)[~HOLE]).any()
+            sizes.append(out.stat().st_size)
+        assert sizes[0] < sizes[1] / 2
+
+    @pytest.mark.parametrize(
+        ("mode", "suffix"),
+        [(mode, suffix) for mode in ("1", "L", "LA", "P", "RGBA") for suffix in (".png", ".webp")]
+        + [("I;16", ".png"), ("I;16B", ".png")],
+    )
+    def test_modes_stay_or_hold_the_same_samples(self, tmp_path, mask, tiny_model, mode, suffix):
+        image = {
+            "LA": lambda: Image.fromarray(samples(2)),
+            "RGBA": lambda: Image.fromarray(samples(4)),
+            "I;16": lambda: Image.fromarray(samples(1, 65536, np.uint16)),
+            "I;16B": lambda: Image.frombytes("I;16B", (WIDTH, HEIGHT), samples(1, 65536, np.uint16).astype(">u2")),
+        }.get(mode, lambda: Image.fromarray(samples(3)).convert(mode))()
+        image.save(tmp_path / "in.tiff")
+        out = tmp_path / f"out{suffix}"
+        assert run("inpaint", tmp_path / "in.tiff", mask, "-o", out, "--model", tiny_model) == 0
+        result = opened(out)
+        if mode.startswith("I"):
+            assert result.mode == "I;16"
+            np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(image)[~HOLE])
+        else:
+            alike = np.asarray(image.convert("RGBA")), np.asarray(result.convert("RGBA"))
+            np.testing.assert_array_equal(alike[1][~HOLE], alike[0][~HOLE])
+            np.testing.assert_array_equal(alike[1][..., 3], alike[0][..., 3])
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK"])
+    def test_jpeg_of_other_modes(self, tmp_path, mask, tiny_model, mode):
+        Image.fromarray(samples(3)).convert(mode).save(tmp_path / "in.tiff")
+        assert run("inpaint", tmp_path / "in.tiff", mask, "-o", tmp_path / "out.jpg", "--model", tiny_model) == 0
+        assert opened(tmp_path / "out.jpg").mode == {"CMYK": "CMYK", "P": "RGB"}.get(mode, "L")
+
+    def test_jpeg_of_a_picture_with_an_alpha_channel_that_is_opaque(self, tmp_path, mask, tiny_model):
+        image = Image.fromarray(samples(3)).convert("RGBA")
+        image.save(tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "out.jpg", "--model", tiny_model) == 0
+        assert opened(tmp_path / "out.jpg").mode == "RGB"
+
+    @pytest.mark.parametrize("source", ["in.jpg", "in.png", "in.webp"])
+    @pytest.mark.parametrize("out", ["out.jpg", "out.png", "out.webp"])
+    def test_exif_profile_and_dpi_are_kept(self, tmp_path, tiny_model, source, out):
+        saved(samples(3), tmp_path / source, exif=ROTATED.tobytes(), icc_profile=PROFILE, dpi=(300, 300))
+        upright_hole = np.rot90(HOLE, -1)  # orientation 6: viewers turn the stored picture clockwise
+        saved(upright_hole, tmp_path / "mask.png")
+        given, out = opened(tmp_path / source), tmp_path / out
+        assert run("inpaint", tmp_path / source, tmp_path / "mask.png", "-o", out, "--model", tiny_model) == 0
+        result = opened(out)
+        assert dict(result.getexif()) == dict(ROTATED)
+        assert result.info["icc_profile"] == PROFILE
+        if not source.endswith("webp") and not str(out).endswith("webp"):
+            assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert result.size == given.size
+        if out.suffix != ".jpg":
+            np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(given)[~HOLE])
+
+    def test_orientation_that_only_the_xmp_data_have(self, tmp_path, tiny_model):
+        xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+        saved(samples(3), tmp_path / "in.webp", xmp=xmp, lossless=True)
+        saved(np.rot90(HOLE, -1), tmp_path / "mask.png")
+        assert (
+            run(
+                "inpaint",
+                tmp_path / "in.webp",
+                tmp_path / "mask.png",
+                "-o",
+                tmp_path / "out.png",
+                "--model",
+                tiny_model,
+            )
+            == 0
+        )
+        assert opened(tmp_path / "out.png").getexif()[0x0112] == 6
+
+    def test_dpi_that_make_no_sense_are_dropped(self, tmp_path, mask, tiny_model):
+        saved(samples(3), tmp_path / "in.png", dpi=(90000, 90000))
+        assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "out.jpg", "--model", tiny_model) == 0
+        assert opened(tmp_path / "out.jpg").info.get("dpi", (0, 0))[0] < 65536
+
+    def test_a_grey_profile_is_not_put_on_an_rgb_picture(self, tmp_path, mask, tiny_model):
+        profile = bytearray(PROFILE)
+        profile[16:20] = b"GRAY"
+        saved(samples(1), tmp_path / "in.png", icc_profile=bytes(profile))
+        for out, kept in (("out.png", True), ("out.webp", False)):
+            assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / out, "--model", tiny_model) == 0
+            assert ("icc_profile" in opened(tmp_path / out).info) == kept
+
+    def test_colours_under_transparency_are_kept(self, tmp_path, mask, tiny_model):
+        rgba = samples(4)
+        rgba[..., 3] = 0
+        saved(rgba, tmp_path / "in.png")
+        for out in (tmp_path / "out.png", tmp_path / "out.webp"):
+            assert run("inpaint", tmp_path / "in.png", mask, "-o", out, "--model", tiny_model) == 0
+            np.testing.assert_array_equal(np.asarray(opened(out))[~HOLE], rgba[~HOLE])
+
+    @pytest.mark.parametrize("mode", ["RGB", "LAB"])
+    def test_an_empty_mask_writes_the_picture_and_says_so(self, tmp_path, capsys, mode):
+        image = Image.fromarray(samples(3)) if mode == "RGB" else Image.frombytes("LAB", (WIDTH, HEIGHT), samples(3))
+        image.save(tmp_path / "in.tiff")
+        saved(np.zeros_like(HOLE), tmp_path / "mask.png")
+        out = tmp_path / "out.png"
+        assert run("inpaint", tmp_path / "in.tiff", tmp_path / "mask.png", "-o", out, "--model", "no/model") == 0
+        said = capsys.readouterr()
+        assert said.out == f"{out}\n"
+        assert "mask is empty" in said.err and said.err.count("\n") == 1
+        assert opened(out).mode == "RGB"
+        if mode == "RGB":
+            np.testing.assert_array_equal(np.asarray(opened(out)), samples(3))
+
+
+class TestTransparencyAsMask:
+    @pytest.mark.parametrize("out", ["out.png", "out.webp", "out.jpg"])
+    def test_what_is_not_opaque_is_filled_and_the_result_is_opaque(self, tmp_path, tiny_model, out):
+        rgba = samples(4)
+        rgba[..., 3] = np.where(HOLE, samples(1) % 255, 255)
+        saved(rgba, tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / out, "--model", tiny_model) == 0
+        result = opened(tmp_path / out)
+        assert result.mode == "RGB"
+        if out != "out.jpg":
+            np.testing.assert_array_equal(np.asarray(result)[~HOLE], rgba[~HOLE][:, :3])
+            assert (np.asarray(result)[HOLE] != rgba[HOLE][:, :3]).any()
+
+    def test_grey_with_alpha_stays_grey(self, tmp_path, tiny_model):
+        grey = samples(2)
+        grey[..., 1] = np.where(HOLE, 0, 255)
+        saved(grey, tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--model", tiny_model) == 0
+        result = opened(tmp_path / "out.png")
+        assert result.mode == "L" and not result.has_transparency_data
+        np.testing.assert_array_equal(np.asarray(result)[~HOLE], grey[~HOLE][:, 0])
+
+    @pytest.mark.parametrize("mode", ["L", "RGB", "P", "P with bytes", "I;16"])
+    def test_a_transparent_colour(self, tmp_path, tiny_model, mode):
+        array = {"L": samples(1), "RGB": samples(3), "I;16": samples(1, 65536, np.uint16)}.get(mode, samples(1))
+        array = array // 2 * 2  # even, so that only the hole has the key colour
+        array[HOLE] = 7
+        image = Image.fromarray(array)
+        if mode.startswith("P"):
+            image.putpalette(np.random.default_rng(2).integers(0, 256, 768).astype(np.uint8).tobytes())
+        key = {"RGB": (7, 7, 7), "P with bytes": bytes([255] * 7 + [0])}.get(mode, 7)
+        image.save(tmp_path / "in.png", transparency=key)
+        given = opened(tmp_path / "in.png")
+        assert "transparency" in given.info
+        assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--model", tiny_model) == 0
+        result = opened(tmp_path / "out.png")
+        assert not result.has_transparency_data
+        wanted = given.convert("RGBA").convert("RGB") if mode.startswith("P") else given
+        assert result.mode == wanted.mode
+        np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(wanted)[~HOLE])
+
+    def test_an_opaque_alpha_channel_is_an_empty_mask(self, tmp_path, capsys):
+        Image.fromarray(samples(3)).convert("RGBA").save(tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png") == 0
+        assert "mask is empty" in capsys.readouterr().err
+        np.testing.assert_array_equal(np.asarray(opened(tmp_path / "out.png")), samples(3))
+
+
+class TestOutputFile:
+    @pytest.mark.parametrize("target", ["photo.png", "mask.png", "out.png"])
+    def test_an_existing_file_is_overwritten_with_force_only(self, tmp_path, photo, mask, tiny_model, capsys, target):
+        saved(samples(1), tmp_path / "out.png")
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        arguments = ["inpaint", photo, mask, "-o", tmp_path / target, "--model", tiny_model]
+        assert run(*arguments) == 2
+        assert "exists; --force overwrites it" in the_message(capsys)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        assert run(*arguments, "--force") == 0
+        assert names(tmp_path) == sorted(path.name for path in before)
+        np.testing.assert_array_equal(np.asarray(opened(tmp_path / target))[~HOLE], samples(3)[~HOLE])
+
+    def test_permissions_follow_the_umask_and_those_of_a_replaced_file_stay(self, tmp_path, photo, mask, tiny_model):
+        out = tmp_path / "out.png"
+        arguments = ["inpaint", photo, mask, "-o", out, "--model", tiny_model]
+        old = os.umask(0o027)
+        try:
+            assert run(*arguments) == 0
+            assert stat.S_IMODE(out.stat().st_mode) == 0o640
+            out.chmod(0o604)
+            assert run(*arguments, "--force") == 0
+            assert stat.S_IMODE(out.stat().st_mode) == 0o604
+        finally:
+            os.umask(old)
+
+    def test_a_link_stays_a_link(self, tmp_path, photo, mask, tiny_model):
+        (tmp_path / "elsewhere").mkdir()
+        target = saved(samples(1), tmp_path / "elsewhere" / "target.png")
+        (tmp_path / "out.png").symlink_to(target)
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model, "--force") == 0
+        assert (tmp_path / "out.png").is_symlink() and opened(target).mode == "RGB"
+
+    def test_a_long_name_in_the_current_folder(self, tmp_path, photo, mask, tiny_model, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        name = "n" * 251 + ".png"
+        assert run("inpaint", photo, mask, "-o", name, "--model", tiny_model) == 0
+        assert opened(tmp_path / name).size == (WIDTH, HEIGHT)
+
+    @pytest.mark.parametrize("existed", [False, True])
+    def test_a_full_disk(self, tmp_path, photo, mask, tiny_model, existed):
+        out = tmp_path / "out.png"
+        if existed:
+            saved(samples(1), out)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        done = glcic(
+            *["inpaint", photo, mask, "-o", out, "--model", tiny_model, "--force"],
+            before="import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))",
+        )
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr == f"glcic inpaint: cannot write {str(out)!r}: File too large\n"
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+    def test_a_failure_at_the_last_moment(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, error):
+        def replace(*_):
+            raise error
+
+        out = saved(samples(1), tmp_path / "out.png")
+        before = out.read_bytes()
+        monkeypatch.setattr(Path, "replace", replace)
+        code = run("inpaint", photo, mask, "-o", out, "--model", tiny_model, "--force")
+        assert code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+        assert ("interrupted" if code == 130 else "No space left on device") in the_message(capsys)
+        assert out.read_bytes() == before
+        assert names(tmp_path) == ["mask.png", "out.png", "photo.png"]
+
+    def test_ctrl_c_while_completing(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch):
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(completion.Completer, "__call__", interrupted)
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model) == 130
+        assert "interrupted" in the_message(capsys)
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    def test_a_folder_in_which_nobody_can_write(self, photo, mask, tiny_model, capsys):
+        """Not even root can make a file in /proc."""
+        if not Path("/proc/self").exists():
+            pytest.skip("there is no /proc here")
+        assert run("inpaint", photo, mask, "-o", "/proc/out.png", "--model", tiny_model) == 1
+        assert "/proc" in the_message(capsys)
+
+    def test_a_read_only_folder(self, tmp_path, photo, mask, capsys):
+        folder = tmp_path / "read-only"
+        folder.mkdir()
+        folder.chmod(0o555)
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user (root?) may write into read-only folders")
+        assert run("inpaint", photo, mask, "-o", folder / "out.png", "--model", "no/model") == 1
+        assert "not writable" in the_message(capsys)
+        assert names(folder) == []
+
+
+def transparent(path: Path) -> None:
+    saved(samples(4), path)
+
+
+def sixteen_bits(path: Path) -> None:
+    saved(samples(1, 65536, np.uint16), path)
+
+
+def cmyk(path: Path) -> None:
+    Image.fromarray(samples(3)).convert("CMYK").save(path, "TIFF")
+
+
+class TestWrongUse:
+    """Exit code 2, one sentence, no file."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["missing.png", "mask.png", "-o", "out.png"], ["'missing.png'", "No such file"]),
+            (["photo.png", "missing.png", "-o", "out.png"], ["'missing.png'", "No such file"]),
+            ([".", "mask.png", "-o", "out.png"], ["'.' is a folder, not a picture"]),
+            (["photo.png", ".", "-o", "out.png"], ["'.' is a folder, not a picture"]),
+            (["x" * 300, "mask.png", "-o", "out.png"], ["File name too long"]),
+            (["text.png", "mask.png", "-o", "out.png"], ["'text.png'", "not a picture"]),
+            (["photo.png", "text.png", "-o", "out.png"], ["'text.png'", "not a picture"]),
+            (["cut.png", "mask.png", "-o", "out.png"], ["'cut.png'", "damaged"]),
+            (["photo.png", "small.png", "-o", "out.png"], ["'small.png'", "5x4", f"{WIDTH}x{HEIGHT}"]),
+            (["photo.png", "-o", "out.png"], ["'photo.png' has no transparency", "MASK"]),
+            (["photo.png", "mask.png", "-o", "out.bmp"], ["'out.bmp'", ".png", ".jpg", ".webp"]),
+            (["photo.png", "mask.png", "-o", "out"], ["'out'", ".png", ".jpg", ".webp"]),
+            (["photo.png", "mask.png", "-o", "missing/out.png"], ["no folder 'missing'"]),
+            (["photo.png", "mask.png", "-o", "folder.png"], ["'folder.png' is a folder"]),
+            (["photo.png", "mask.png", "-o", "o" * 300 + ".png"], ["File name too long"]),
+            (["photo.png", "mask.png", "-o", "out.png", "--quality", "90"], ["--quality", "PNG"]),
+            (["photo.png", "all.png", "-o", "out.png"], ["covers the whole picture"]),
+        ],
+    )
+    def test_message(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, arguments, words):
+        monkeypatch.chdir(tmp_path)
+        Path("text.png").write_text("no picture\n")
+        Path("cut.png").write_bytes(photo.read_bytes()[:2000])
+        Path("folder.png").mkdir()
+        saved(HOLE[:4, :5], Path("small.png"))
+        saved(np.ones_like(HOLE), Path("all.png"))
+        before = names(tmp_path)
+        assert run("inpaint", *arguments, "--model", tiny_model) == 2
+        message = the_message(capsys)
+        assert all(word in message for word in words), message
+        assert names(tmp_path) == before
+
+    @pytest.mark.parametrize(
+        ("make", "out", "instead"),
+        [
+            (transparent, "out.jpg", ".png or .webp"),
+            (sixteen_bits, "out.jpg", ".png"),
+            (sixteen_bits, "out.webp", ".png"),
+            (cmyk, "out.png", ".jpg"),
+            (cmyk, "out.webp", ".jpg"),
+        ],
+    )
+    def test_what_a_format_cannot_hold_is_said_before_the_model_is_loaded(
+        self, tmp_path, mask, capsys, make, out, instead
+    ):
+        source = tmp_path / "in.tiff"
+        make(source)
+        assert run("inpaint", source, mask, "-o", tmp_path / out, "--model", "no/model") == 2
+        assert f"use {instead}" in the_message(capsys)
+        assert names(tmp_path) == ["in.tiff", "mask.png"]
+
+    @pytest.mark.parametrize(("out", "side"), [("out.webp", 16384), ("out.jpg", 65501)])
+    def test_more_pixels_than_a_format_can_hold(self, tmp_path, capsys, out, side):
+        saved(np.zeros((1, side), np.uint8), tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", tmp_path / "in.png", "-o", tmp_path / out) == 2
+        assert "use .png" in the_message(capsys)
+        assert names(tmp_path) == ["in.png"]
+
+    def test_exif_data_that_are_too_long_for_a_jpeg(self, tmp_path, mask, tiny_model, capsys):
+        exif = Image.Exif()
+        exif[0x010E] = "x" * 70000
+        saved(samples(3), tmp_path / "in.png", exif=exif.tobytes())
+        assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "out.jpg", "--model", tiny_model) == 2
+        assert "EXIF" in the_message(capsys)
+        assert names(tmp_path) == ["in.png", "mask.png"]
+
+
+class TestFailedWork:
+    """Exit code 1, one sentence, no file."""
+
+    def test_an_unknown_model_without_a_connection(self, tmp_path, photo, mask, capsys, monkeypatch):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("glcic_hub.model.embedded_models", lambda: ["first", "second"])
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", "no/such") == 1
+        message = the_message(capsys)
+        assert "'no/such'" in message and "embedded: first, second" in message
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    def test_an_unknown_model_on_the_hub(self, tmp_path, photo, mask, capsys, monkeypatch):
+        import httpx
+
+        def download(*_, **__):
+            request = httpx.Request("GET", "https://huggingface.co/no/such")
+            raise huggingface_hub.errors.RepositoryNotFoundError(
+                "404 Client Error.\n\nRepository Not Found", response=httpx.Response(404, request=request)
+            )
+
+        monkeypatch.setattr("glcic_hub.model.hf_hub_download", download)
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", "no/such") == 1
+        message = the_message(capsys)
+        assert "'no/such'" in message and "Repository Not Found" in message
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    @pytest.mark.parametrize(
+        ("file", "content"),
+        [
+            ("model.safetensors", None),
+            ("model.safetensors", b"damaged"),
+            ("config.json", None),
+            ("config.json", b"{"),
+            ("config.json", b'{"base_channels": 8}'),
+            ("config.json", b'{"colour": 8}'),
+        ],
+    )
+    def test_a_damaged_model(self, tmp_path, photo, mask, capsys, file, content):
+        folder = tmp_path / "model"
+        GLCICModel(base_channels=4, sample_size=64, max_hole_size=32).save_pretrained(folder)
+        (folder / file).unlink()
+        if content is not None:
+            (folder / file).write_bytes(content)
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", folder) == 1
+        assert f"cannot load the model {str(folder)!r}" in the_message(capsys)
+        assert names(tmp_path) == ["mask.png", "model", "photo.png"]
+
+    @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+    def test_too_little_memory(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, error):
+        def without_memory(*_):
+            raise error
+
+        monkeypatch.setattr(completion.Completer, "__call__", without_memory)
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model) == 1
+        assert "memory" in the_message(capsys)
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    def test_our_own_mistakes_are_not_hidden(self, tmp_path, photo, mask, tiny_model, monkeypatch):
+        def mistaken(*_):
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+        monkeypatch.setattr(completion.Completer, "__call__", mistaken)
+        with pytest.raises(RuntimeError, match="mat1"):
+            run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model)
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+
+class TestDemo:
+    FILES = ("after.png", "before.png", "demo.png", "mask.png")
+
+    def check(self, folder: Path, said: str) -> None:
+        assert names(folder) == sorted(self.FILES)
+        assert sorted(said.split()) == sorted(str(folder / name) for name in self.FILES)
+        before, after, mask = (opened(folder / f"{name}.png") for name in ("before", "after", "mask"))
+        hole = np.asarray(mask) == 255
+        assert 0 < hole.sum() < hole.size / 10
+        np.testing.assert_array_equal(np.asarray(after)[~hole], np.asarray(before)[~hole])
+        assert (np.asarray(after)[hole] != np.asarray(before)[hole]).any()
+        sheet = np.asarray(opened(folder / "demo.png"))
+        width = before.width
+        np.testing.assert_array_equal(sheet[:, :width], np.asarray(before))
+        np.testing.assert_array_equal(sheet[:, -width:], np.asarray(after))
+        middle = (sheet.shape[1] - width) // 2
+        np.testing.assert_array_equal(sheet[:, middle : middle + width, 0], np.asarray(mask))
+
+    def test_with_the_embedded_model(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        assert run("demo") == 0
+        said = capsys.readouterr()
+        assert "seconds" in said.err
+        self.check(Path("demo"), said.out)
+
+    @pytest.mark.parametrize("photo", demo.PHOTOS)
+    def test_every_photo_and_twice_into_the_same_folder(self, tmp_path, capsys, tiny_model, photo):
+        folder = tmp_path / "new" / "folder"
+        for _ in range(2):
+            assert run("demo", "-o", folder, "--photo", photo, "--model", tiny_model) == 0
+            self.check(folder, capsys.readouterr().out)
+
+    def test_the_photos_come_with_scikit_image(self):
+        import skimage.data
+
+        installed = {path.stem for path in Path(skimage.data.__file__).parent.iterdir()}
+        assert set(demo.PHOTOS) <= installed
+
+    def test_scikit_image_is_missing(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "skimage", None)
+        assert run("demo", "-o", tmp_path / "demo") == 1
+        assert 'pip install "glcic-hub[demo]"' in the_message(capsys)
+        assert names(tmp_path) == []
+
+    def test_the_folder_is_a_file(self, tmp_path, photo, capsys):
+        assert run("demo", "-o", photo) == 2
+        assert "is not a folder" in the_message(capsys)
+
+    def test_the_name_of_the_folder_is_too_long(self, tmp_path, capsys):
+        assert run("demo", "-o", tmp_path / ("x" * 300)) == 2
+        assert "File name too long" in the_message(capsys)
+
+    @pytest.mark.parametrize("folder", ["photo.png/demo", "/proc/demo"])
+    def test_the_folder_cannot_be_made(self, photo, capsys, tiny_model, monkeypatch, folder):
+        monkeypatch.chdir(photo.parent)
+        assert run("demo", "-o", folder, "--model", tiny_model) == 1
+        assert "cannot make the folder" in the_message(capsys)
+        assert names(photo.parent) == ["photo.png"]
+
+    def test_a_model_that_does_not_load_leaves_nothing(self, tmp_path, capsys):
+        assert run("demo", "-o", tmp_path / "demo", "--model", "./missing") == 1
+        assert "cannot load the model './missing'" in the_message(capsys)
+        assert names(tmp_path) == []

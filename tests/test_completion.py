@@ -1,0 +1,317 @@
+"""From picture and mask to the fill, against the same steps written out with plain numpy and the unfolded network."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from glcic_hub import windows
+from glcic_hub.blending import correct_seam
+from glcic_hub.completion import Completer
+from glcic_hub.model import GLCICModel
+from glcic_hub.network import network_input
+
+SAMPLE_SIZE, MAX_HOLE_SIZE = 32, 16
+MEAN = (0.4, 0.5, 0.6)
+
+
+def random_model(seed: int = 0) -> GLCICModel:
+    """Random weights; the batch normalisations have the statistics of random pictures, the output has contrast."""
+    generator = torch.Generator().manual_seed(seed)
+    model = GLCICModel(base_channels=4, mean=MEAN, sample_size=SAMPLE_SIZE, max_hole_size=MAX_HOLE_SIZE)
+    for name, parameter in model.network.named_parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter, generator=generator)
+        else:
+            low, high = (0.5, 1.5) if name.endswith("1.weight") else (-0.3, 0.3)
+            torch.nn.init.uniform_(parameter, low, high, generator=generator)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    pictures = torch.rand(8, 3, SAMPLE_SIZE, SAMPLE_SIZE, generator=generator)
+    holes = torch.zeros(8, 1, SAMPLE_SIZE, SAMPLE_SIZE)
+    holes[..., 8:20, 8:20] = 1
+    with torch.no_grad():
+        model.train()(pictures, holes)
+    return model.eval().requires_grad_(False)
+
+
+MODEL = random_model()
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def hole_mask(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    for top, bottom, left, right in boxes:
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def spoilt(rgb: np.ndarray, where: np.ndarray, seed: int = 9) -> np.ndarray:
+    return np.where(where[..., None], 255 - rgb // 2 if seed is None else photo(*rgb.shape[:2], seed), rgb)
+
+
+def watched(completer: Completer) -> list[torch.Tensor]:
+    """The list to which every later input of the network is appended."""
+    seen = []
+    completer.network.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].clone()))
+    return seen
+
+
+def shapes_seen(rgb: np.ndarray, mask: np.ndarray, padding: int | None = None) -> list[tuple[int, int]]:
+    completer = Completer(MODEL)
+    seen = watched(completer)
+    completer(rgb, mask, padding)
+    return [tuple(x.shape[2:]) for x in seen]
+
+
+def plain_fill(rgb: np.ndarray, mask: np.ndarray, view: tuple[slice, slice]) -> np.ndarray:
+    """One hole at its own size: show the view, correct the seam."""
+    picture = rgb.astype(np.float32) / 255
+    height, width = mask[view].shape
+    ends = ((0, -height % 4), (0, -width % 4))
+    image = np.pad(picture[view], (*ends, (0, 0)), mode="edge").transpose(2, 0, 1)[None]
+    hole = np.pad(mask[view], ends, mode="edge")[None, None].astype(np.float32)
+    with torch.no_grad():
+        x = network_input(torch.from_numpy(image.copy()), torch.from_numpy(hole), torch.tensor(MEAN))
+        raw = MODEL.network(x)[0].permute(1, 2, 0).numpy()[:height, :width]
+    whole = np.zeros_like(picture)
+    whole[view] = raw
+    return np.where(mask[..., None], correct_seam(whole, picture, mask, ~mask), 0)
+
+
+# What is computed
+
+# Surroundings of 8 pixels (a quarter of 32) on each side, and at least 32 pixels in all, inside the picture.
+AT_OWN_SIZE = {
+    "inside": ((60, 70), (20, 30, 30, 42), (slice(9, 41), slice(20, 52))),
+    "longer than the least view": ((60, 70), (24, 36, 20, 46), (slice(14, 46), slice(12, 54))),
+    "in a corner": ((60, 70), (0, 5, 62, 70), (slice(0, 32), slice(38, 70))),
+    "at the lower border": ((61, 75), (53, 61, 20, 28), (slice(29, 61), slice(8, 40))),
+    "picture smaller than the view": ((23, 30), (6, 14, 9, 20), (slice(0, 23), slice(0, 30))),
+    "one pixel": ((60, 70), (20, 21, 40, 41), (slice(4, 36), slice(24, 56))),
+}
+
+
+@pytest.mark.parametrize(("size", "box", "view"), AT_OWN_SIZE.values(), ids=AT_OWN_SIZE.keys())
+def test_a_small_hole_is_filled_as_the_plain_computation_does(size, box, view):
+    rgb, mask = photo(*size), hole_mask(size, box)
+    fill = Completer(MODEL)(rgb, mask)
+    assert fill.dtype == np.float32
+    np.testing.assert_allclose(fill, plain_fill(rgb, mask, view), atol=2e-5)
+    # and the result says something: it depends on the surroundings, and differs within the hole
+    assert np.abs(fill - Completer(MODEL)(spoilt(rgb, ~mask), mask))[mask].mean() > 0.03
+    assert mask.sum() == 1 or fill[mask].std() > 0.03
+
+
+MASKS = {
+    "small": hole_mask((70, 90), (20, 30, 30, 42)),
+    "two near one another": hole_mask((70, 90), (20, 30, 20, 30), (20, 32, 33, 50)),
+    "two apart": hole_mask((70, 90), (5, 15, 5, 15), (40, 52, 60, 70)),
+    "large": hole_mask((70, 90), (10, 60, 15, 70)),
+    "large at the border": hole_mask((70, 90), (0, 50, 40, 90)),
+    "large and small": hole_mask((70, 90), (0, 40, 0, 50), (60, 66, 80, 88)),
+    "all but a corner": ~hole_mask((70, 90), (68, 70, 87, 90)),
+    "noise": np.random.default_rng(3).random((70, 90)) < 0.5,
+    "noise, nearly all": np.random.default_rng(3).random((70, 90)) < 0.97,
+    "scratch": hole_mask((70, 90), (30, 32, 3, 88)),
+    "large circle": np.add.outer((np.arange(70) - 35) ** 2, (np.arange(90) - 40) ** 2) < 33**2,
+}
+each_mask = pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())
+REDUCED = ("large", "large at the border", "large and small", "large circle")
+
+
+@each_mask
+@pytest.mark.parametrize("padding", [None, 0, 5])
+def test_the_fill_is_between_0_and_1_in_the_hole_and_0_outside(mask, padding):
+    rgb = photo(*mask.shape)
+    before = rgb.copy(), mask.copy()
+    fill = Completer(MODEL)(rgb, mask, padding)
+    assert fill.shape == rgb.shape and fill.dtype == np.float32
+    assert np.isfinite(fill).all() and fill.min() >= 0 and fill.max() <= 1
+    assert (fill[~mask] == 0).all()
+    assert (fill[mask] > 0).mean() > 0.5
+    np.testing.assert_array_equal(rgb, before[0])
+    np.testing.assert_array_equal(mask, before[1])
+
+
+@each_mask
+@pytest.mark.parametrize("padding", [None, 5])
+def test_what_lies_under_the_mask_has_no_influence(mask, padding):
+    rgb = photo(*mask.shape)
+    fill = Completer(MODEL)(rgb, mask, padding)
+    for other in (photo(*mask.shape, seed=5), np.zeros_like(rgb), np.full_like(rgb, 255)):
+        np.testing.assert_array_equal(Completer(MODEL)(np.where(mask[..., None], other, rgb), mask, padding), fill)
+    changed = Completer(MODEL)(spoilt(rgb, ~mask), mask, padding)  # unlike what lies around it
+    assert np.abs(changed - fill)[mask].max() > 0.02
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(name):
+    mask = MASKS[name]
+    colour = np.array([200, 100, 50], np.uint8)
+    rgb = np.where(mask[..., None], photo(*mask.shape), colour)
+    completer = Completer(MODEL)
+    seen = watched(completer)
+    completer(rgb, mask)
+    assert min(x.shape[2] / mask.shape[0] for x in seen) < 0.7
+    for x in seen:
+        known = x[0, 3] == 0
+        assert ((x[0, 3] == 0) | (x[0, 3] == 1)).all() and 0 < known.float().mean() < 1
+        picture = x[0, :3] + torch.tensor(MEAN)[:, None, None]
+        torch.testing.assert_close(picture[:, known].T, torch.tensor(colour / 255.0).float().expand(known.sum(), 3))
+        assert (x[0, :3, ~known] == 0).all()
+
+
+def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes():
+    rgb, mask = photo(250, 250), hole_mask((250, 250), (60, 123, 60, 123))  # 63 thick: reduced by 16 / 63
+    (shape,) = shapes_seen(rgb, mask)
+    # 63 pixels, and a quarter of 32 reduced ones on each side: 63 + 2 * 31.5 = 126 of them, 32 reduced
+    assert shape == (32, 32)
+    completer = Completer(MODEL)
+    seen = watched(completer)
+    completer(rgb, mask)
+    assert seen[0][0, 3].sum() == pytest.approx(16 * 16, rel=0.15)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_model_stays_as_it_is(training):
+    model = copy.deepcopy(MODEL).train(training).requires_grad_(True)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    rgb, mask = photo(40, 40), hole_mask((40, 40), (10, 20, 10, 20))
+    np.testing.assert_array_equal(Completer(model)(rgb, mask), Completer(MODEL)(rgb, mask))
+    assert all(module.training is training for module in model.modules())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_completer_gives_the_same_whatever_it_completed_before():
+    completer = Completer(MODEL)
+    mask = MASKS["large and small"]
+    first = completer(photo(70, 90), mask)
+    completer(photo(50, 30, seed=1), hole_mask((50, 30), (3, 9, 3, 9)))
+    np.testing.assert_array_equal(completer(photo(70, 90), mask), first)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 2e-5), (torch.float16, 0.005), (torch.bfloat16, 0.04)], ids=str
+)
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_other_types_give_nearly_the_same(dtype, tolerance, name):
+    model, mask = copy.deepcopy(MODEL).to(dtype), MASKS[name]
+    completer = Completer(model, "cpu")
+    seen = watched(completer)
+    fill = completer(photo(*mask.shape), mask)
+    assert fill.dtype == np.float32
+    assert {x.dtype for x in seen} == {dtype}
+    error = np.abs(fill - Completer(MODEL)(photo(*mask.shape), mask))[mask]
+    assert 0 < error.mean() < tolerance
+
+
+def test_a_mask_over_the_whole_picture_is_refused():
+    with pytest.raises(ValueError, match="covers the whole picture.*leave some of it black"):
+        Completer(MODEL)(photo(9, 9), np.ones((9, 9), bool))
+
+
+def test_without_a_hole_nothing_is_computed():
+    mask = np.zeros((9, 11), bool)
+    assert shapes_seen(photo(9, 11), mask) == []
+    assert (Completer(MODEL)(photo(9, 11), mask) == np.zeros((9, 11, 3))).all()
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("size", [(60, 70), (400, 600)])
+def test_the_cost_follows_the_hole_and_not_the_picture(size):
+    mask = hole_mask(size, (20, 30, 30, 42))
+    assert shapes_seen(photo(*size), mask) == [(32, 32)]
+    mask |= hole_mask(size, (48, 56, 56, 64))
+    assert shapes_seen(photo(*size), mask) == [(32, 32)] * 2
+
+
+def test_a_long_scratch_stays_at_its_size():
+    assert shapes_seen(photo(100, 400), hole_mask((100, 400), (50, 52, 20, 380))) == [(32, 376)]
+
+
+@pytest.mark.parametrize(("padding", "shape"), [(0, (8, 12)), (3, (16, 20)), (10, (28, 32)), (500, (60, 72))])
+def test_padding_sets_the_surroundings(padding, shape):
+    rgb, mask = photo(60, 70), hole_mask((60, 70), (20, 28, 30, 42))
+    assert shapes_seen(rgb, mask, padding) == [shape]
+
+
+@pytest.mark.parametrize(("padding", "margin"), [(None, None), (4, 4), (0, 0)])
+def test_pixels_that_are_not_shown_have_no_influence(padding, margin):
+    rgb, mask = photo(90, 110), hole_mask((90, 110), (40, 48, 50, 62))
+    shown = hole_mask(
+        (90, 110), (28, 60, 40, 72) if margin is None else (40 - margin, 48 + margin, 50 - margin, 62 + margin)
+    )
+    shown |= hole_mask((90, 110), (39, 49, 49, 63))  # the seam is always looked at
+    fill = Completer(MODEL)(rgb, mask, padding)
+    np.testing.assert_array_equal(Completer(MODEL)(spoilt(rgb, ~shown), mask, padding), fill)
+    assert np.abs(Completer(MODEL)(spoilt(rgb, ~mask), mask, padding) - fill).max() > 0.05
+
+
+# Several holes and cells
+
+
+def test_holes_that_lie_apart_are_filled_each_by_itself():
+    rgb = photo(70, 90)
+    one, other = hole_mask((70, 90), (5, 15, 5, 15)), hole_mask((70, 90), (55, 65, 65, 85))
+    both = Completer(MODEL)(rgb, one | other)
+    np.testing.assert_array_equal(both, Completer(MODEL)(rgb, one) + Completer(MODEL)(rgb, other))
+    np.testing.assert_array_equal(Completer(MODEL)(spoilt(rgb, other), one | other), both)
+
+
+def test_a_hole_is_not_filled_from_what_lies_under_another_one_beside_it():
+    rgb = photo(70, 90)
+    one, other = hole_mask((70, 90), (20, 30, 20, 30)), hole_mask((70, 90), (20, 30, 38, 48))
+    assert len(list(windows.find_holes(one | other, SAMPLE_SIZE, MAX_HOLE_SIZE))) == 2
+    both = Completer(MODEL)(rgb, one | other)
+    np.testing.assert_array_equal(Completer(MODEL)(spoilt(rgb, other), one | other), both)
+    alone = Completer(MODEL)(rgb, one)
+    assert np.abs(alone - both)[one].max() > 0.01  # it sees that the other one is a hole
+
+
+def with_constant_network(value: float) -> tuple[Completer, list[torch.Size]]:
+    completer, shapes = Completer(MODEL), []
+
+    def constant(x):
+        shapes.append(x.shape)
+        return torch.full((1, 3, *x.shape[2:]), value)
+
+    completer.network = constant
+    return completer, shapes
+
+
+@pytest.mark.parametrize("name", ["large", "large circle", "scratch", "noise"])
+@pytest.mark.parametrize("largest_cell", [5, 8])
+def test_cells_together_fill_every_masked_pixel(monkeypatch, name, largest_cell):
+    mask = MASKS[name]
+    monkeypatch.setattr(windows, "LARGEST_CELL", largest_cell)
+    completer, shapes = with_constant_network(0.8)
+    fill = completer(np.full((*mask.shape, 3), 204, np.uint8), mask)
+    assert len(shapes) >= 4
+    np.testing.assert_allclose(fill[mask], 0.8, atol=1e-5)  # pixels that no cell filled would spoil it
+
+
+@each_mask
+def test_what_the_network_is_off_by_all_around_is_removed(mask):
+    """A constant colour difference is what the seam's correction is for, at every scale."""
+    completer, _ = with_constant_network(0.5)
+    fill = completer(np.full((*mask.shape, 3), 204, np.uint8), mask)
+    np.testing.assert_allclose(fill[mask], 0.8, atol=1e-5)
+
+
+def test_each_cell_is_shown_its_own_surroundings(monkeypatch):
+    monkeypatch.setattr(windows, "LARGEST_CELL", 8)
+    rgb, mask = photo(70, 90), hole_mask((70, 90), (30, 42, 30, 46))
+    assert shapes_seen(rgb, mask) == [(32, 32)] * 4
+    fill = Completer(MODEL)(rgb, mask)
+    np.testing.assert_array_equal(Completer(MODEL)(spoilt(rgb, mask), mask), fill)

@@ -1,0 +1,110 @@
+"""`import glcic_hub` is light, and makes diffusers' Auto class know the pipeline."""
+
+import ast
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import glcic_hub
+from glcic_hub.model import GLCICModel
+
+
+def run(code, *args):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, args)], capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_light():
+    """What it loads is itself and the standard library: no torch, nothing that is installed."""
+    code = """
+        import sys
+        before = set(sys.modules)
+        import glcic_hub
+        dir(glcic_hub), glcic_hub.__version__
+        new = {name.split(".")[0] for name in set(sys.modules) - before}
+        assert new - sys.stdlib_module_names == {"glcic_hub"}, new
+        assert "glcic_hub.network" not in sys.modules
+        from glcic_hub import CompletionNetwork
+        assert "torch" in sys.modules  # the check above can tell
+    """
+    run(code)
+
+
+def test_public_names():
+    assert sorted(glcic_hub.__all__) == sorted(dir(glcic_hub)) == sorted([*glcic_hub._HOME_OF, "__version__"])
+    for name, home in glcic_hub._HOME_OF.items():
+        value = getattr(glcic_hub, name)
+        assert value is getattr(sys.modules[home], name)
+        assert (value.__module__, value.__name__) == (home, name)
+    everything = {}
+    exec("from glcic_hub import *", everything)
+    assert set(glcic_hub.__all__) <= set(everything)
+
+
+def test_type_checkers_see_the_names_that_exist():
+    tree = ast.parse(Path(glcic_hub.__file__).read_text(encoding="utf-8"))
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    declared = {alias.asname or alias.name: node.module for node in blocks[0].body for alias in node.names}
+    assert declared == glcic_hub._HOME_OF
+
+
+@pytest.mark.parametrize("name", ["GLCICModle", "nothing", "__wrapped__", "torch"])
+def test_unknown_names_are_attribute_errors(name):
+    with pytest.raises(AttributeError, match=f"module 'glcic_hub' has no attribute '{name}'"):
+        getattr(glcic_hub, name)
+    assert not hasattr(glcic_hub, name)
+
+
+@pytest.fixture(scope="module")
+def pipeline_folder(tmp_path_factory):
+    """A saved pipeline, written without diffusers."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    GLCICModel(base_channels=4, mean=(0.25, 0.5, 0.75)).save_pretrained(folder / "completion_network")
+    index = {"_class_name": "GLCICPipeline", "completion_network": ["glcic_hub", "GLCICModel"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+ORDERS = {
+    "before": """
+        import glcic_hub
+        assert "diffusers" not in sys.modules
+        hooks = len(sys.meta_path)
+        from diffusers import AutoPipelineForInpainting
+        assert len(sys.meta_path) == hooks - 1  # the import hook has gone
+    """,
+    "after": """
+        from diffusers import AutoPipelineForInpainting
+        assert "glcic_hub" not in sys.modules
+        import glcic_hub
+    """,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_auto_class_knows_the_pipeline(order, pipeline_folder, tmp_path):
+    code = """
+        pipe = AutoPipelineForInpainting.from_pretrained(sys.argv[1])
+        assert type(pipe) is glcic_hub.GLCICPipeline, type(pipe)
+        assert type(pipe.completion_network) is glcic_hub.GLCICModel
+        assert pipe.completion_network.mean.tolist() == [0.25, 0.5, 0.75]
+        again = AutoPipelineForInpainting.from_pipe(pipe)
+        assert type(again) is glcic_hub.GLCICPipeline
+        assert again.completion_network is pipe.completion_network
+
+        pipe.save_pretrained(sys.argv[2])  # what diffusers writes for it is what it was read from
+        index = json.load(open(sys.argv[2] + "/model_index.json"))
+        index.pop("_diffusers_version")
+        index.pop("_name_or_path", None)
+        assert index == json.load(open(sys.argv[1] + "/model_index.json")), index
+    """
+    run("import json, sys\n" + textwrap.dedent(ORDERS[order]) + textwrap.dedent(code), pipeline_folder, tmp_path)
+    weights = "completion_network/model.safetensors"
+    assert (tmp_path / weights).read_bytes() == (pipeline_folder / weights).read_bytes()

@@ -1,0 +1,208 @@
+"""Holes, cells and views: what the network is shown, against brute force on small masks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glcic_hub import windows
+from glcic_hub.windows import Hole, cells, find_holes, inside, view_of
+
+OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@st.composite
+def masks(draw, longest: int = 40) -> np.ndarray:
+    """Rectangles and single pixels; at least one pixel is known."""
+    height, width = draw(st.integers(1, longest)), draw(st.integers(1, longest))
+    mask = np.zeros((height, width), bool)
+    for _ in range(draw(st.integers(0, 5))):
+        top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        mask[top : top + draw(st.integers(1, height)), left : left + draw(st.integers(1, width))] = True
+    noise = np.random.default_rng(draw(st.integers(0, 99))).random(mask.shape)
+    mask ^= noise < draw(st.sampled_from([0, 0.02, 0.2]))
+    mask[draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))] = False
+    return mask
+
+
+def rectangle_mask(size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def only_hole(mask: np.ndarray, sample_size: int = 800, max_hole_size: int = 1) -> Hole:
+    (hole,) = find_holes(mask, sample_size, max_hole_size)
+    return hole
+
+
+def brute_force_thickness(mask: np.ndarray) -> float:
+    masked, known = np.argwhere(mask), np.argwhere(~mask)
+    nearest = [min(math.hypot(*(pixel - other)) for other in known) for pixel in masked]
+    return 2 * max(nearest) - 1
+
+
+# Holes
+
+
+@OFTEN
+@given(masks(), st.sampled_from([1, 8, 16, 32, 64]), st.integers(1, 16))
+def test_holes_part_the_masked_pixels_and_their_boxes_are_tight(mask, sample_size, max_hole_size):
+    owners = np.zeros(mask.shape, int)
+    for hole in find_holes(mask, sample_size, max_hole_size):
+        assert hole.mask.dtype == bool and hole.mask.shape == mask[hole.box].shape
+        for axis in (0, 1):
+            touched = hole.mask.any(axis=1 - axis)
+            assert touched[0] and touched[-1]
+        assert 0 < hole.scale <= 1
+        owners[hole.box] += hole.mask
+    np.testing.assert_array_equal(owners, mask.astype(int))
+
+
+@OFTEN
+@given(masks(), st.sampled_from([8, 16, 32]))
+def test_holes_lie_apart_from_one_another(mask, sample_size):
+    pixels = [np.argwhere(hole.mask) + [s.start for s in hole.box] for hole in find_holes(mask, sample_size, 8)]
+    for index, one in enumerate(pixels):
+        for other in pixels[index + 1 :]:
+            distances = np.abs(one[:, None] - other[None]).max(axis=2)
+            assert distances.min() > sample_size // 8
+
+
+@pytest.mark.parametrize("direction", [(0, 1), (1, 0), (1, 1), (1, -1)])
+@pytest.mark.parametrize("offset", range(8))
+@pytest.mark.parametrize(("distance", "count"), [(1, 1), (8, 1), (16, 2), (25, 2)])
+def test_pieces_are_one_hole_up_to_about_a_quarter_of_the_sample_size(direction, offset, distance, count):
+    mask = np.zeros((80, 80), bool)
+    first = np.array([24 + offset, 40 - offset])
+    for pixel in (first, first + distance * np.array(direction)):
+        mask[tuple(pixel)] = True
+    assert len(list(find_holes(mask, 64, 32))) == count
+
+
+def test_an_empty_mask_has_no_hole():
+    assert list(find_holes(np.zeros((9, 11), bool), 32, 16)) == []
+
+
+# Scale: max_hole_size=1 makes it one over the thickness
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 8, 15, 24])
+def test_a_square_is_as_thick_as_its_side(side):
+    hole = only_hole(rectangle_mask((40, 50), slice(5, 5 + side), slice(9, 9 + side)))
+    assert 1 / hole.scale == pytest.approx(side, abs=1)
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_long_line_is_as_thick_as_it_is_wide(width, transposed):
+    mask = rectangle_mask((30, 200), slice(12, 12 + width), slice(10, 190))
+    assert 1 / only_hole(mask.T if transposed else mask).scale == pytest.approx(width)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "thickness"),
+    [
+        (slice(0, 7), slice(0, 60), 13),  # a band along the upper border
+        (slice(33, 40), slice(10, 50), 13),  # touches the lower one
+        (slice(0, 6), slice(0, 6), 11),  # a corner
+        (slice(0, 40), slice(20, 29), 9),  # from top to bottom: known on both sides
+        (slice(0, 40), slice(0, 59), 117),  # all but one column
+    ],
+)
+def test_the_border_of_the_picture_is_no_known_pixel(rows, columns, thickness):
+    assert 1 / only_hole(rectangle_mask((40, 60), rows, columns)).scale == pytest.approx(thickness)
+
+
+@OFTEN
+@given(masks(longest=16), st.integers(1, 6))
+def test_the_scale_is_that_of_the_brute_force_thickness(mask, max_hole_size):
+    holes = list(find_holes(mask, 800, max_hole_size))  # so large a sample_size makes it one hole
+    assert len(holes) == mask.any()
+    for hole in holes:
+        assert hole.scale == pytest.approx(min(1, max_hole_size / brute_force_thickness(mask)))
+
+
+def test_large_holes_are_reduced_and_scratches_are_not():
+    assert only_hole(rectangle_mask((90, 90), slice(10, 73), slice(10, 73)), 32, 16).scale == pytest.approx(16 / 63)
+    assert only_hole(rectangle_mask((90, 90), slice(10, 25), slice(10, 25)), 32, 16).scale == 1
+    assert only_hole(rectangle_mask((90, 300), slice(10, 12), slice(5, 290)), 32, 16).scale == 1
+
+
+# Cells
+
+
+@OFTEN
+@given(masks(), st.integers(1, 12), st.integers(2, 16))
+def test_cells_cover_the_box_without_overlap(mask, largest_cell, max_hole_size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "LARGEST_CELL", largest_cell)
+        for hole in find_holes(mask, 32, max_hole_size):
+            covered = np.zeros(mask.shape, int)
+            for cell in cells(hole):
+                sides = [part.stop - part.start for part in cell]
+                assert min(sides) > 0 and max(sides) * hole.scale < largest_cell + 1
+                covered[cell] += 1
+            assert (covered[hole.box] == 1).all()
+            assert covered.sum() == hole.mask.size
+
+
+def test_a_hole_is_one_cell_up_to_the_largest_size():
+    hole = only_hole(rectangle_mask((600, 1100), slice(20, 532), slice(30, 542)), 256, 1000)
+    assert list(cells(hole)) == [hole.box]
+    wider = only_hole(rectangle_mask((600, 1100), slice(20, 532), slice(30, 543)), 256, 1000)
+    assert list(cells(wider)) == [(slice(20, 532), slice(30, 542)), (slice(20, 532), slice(542, 543))]
+    reduced = only_hole(rectangle_mask((600, 1100), slice(20, 531), slice(30, 1052)), 256, 256)
+    assert reduced.scale == pytest.approx(256 / 511)
+    assert len(list(cells(reduced))) == 1
+
+
+# Views
+
+
+@st.composite
+def parts_of_pictures(draw) -> tuple[tuple[slice, slice], tuple[int, int]]:
+    size = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    starts = [draw(st.integers(0, side - 1)) for side in size]
+    return tuple(slice(start, draw(st.integers(start + 1, side))) for start, side in zip(starts, size)), size
+
+
+@settings(OFTEN, max_examples=200)
+@given(parts_of_pictures(), st.floats(0, 40), st.floats(0, 90))
+def test_a_view_contains_the_cell_with_its_surroundings_and_stays_inside(part_and_size, context, least):
+    cell, size = part_and_size
+    for part, side, view in zip(cell, size, view_of(cell, size, context, least)):
+        assert 0 <= view.start <= part.start < part.stop <= view.stop <= side
+        length = part.stop - part.start
+        assert view.stop - view.start == min(side, math.ceil(max(length + 2 * context, least)))
+        before, after = part.start - view.start, view.stop - part.stop
+        if view.start > 0 and view.stop < side:
+            assert abs(before - after) <= 1
+        # context may be missing on a side only where the picture ends there (or by the rounding of the middle)
+        assert view.start == 0 or before > context - 1
+        assert view.stop == side or after > context - 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "context", "least", "view"),
+    [
+        ((slice(40, 50), slice(40, 52)), 0, 0, (slice(40, 50), slice(40, 52))),
+        ((slice(40, 50), slice(40, 52)), 3, 0, (slice(37, 53), slice(37, 55))),
+        ((slice(40, 50), slice(40, 52)), 3, 32, (slice(29, 61), slice(30, 62))),
+        ((slice(0, 10), slice(88, 100)), 3, 32, (slice(0, 32), slice(68, 100))),
+        ((slice(0, 10), slice(88, 100)), 3, 999, (slice(0, 100), slice(0, 100))),
+    ],
+)
+def test_views_of_a_picture_of_100_by_100(cell, context, least, view):
+    assert view_of(cell, (100, 100), context, least) == view
+
+
+@OFTEN
+@given(parts_of_pictures(), st.integers(0, 20))
+def test_inside_are_the_coordinates_in_the_view(part_and_size, context):
+    part, size = part_and_size
+    picture = np.arange(size[0] * size[1]).reshape(size)
+    view = view_of(part, size, context, 0)
+    np.testing.assert_array_equal(picture[view][inside(part, view)], picture[part])

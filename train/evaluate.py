@@ -1,0 +1,256 @@
+"""Measure how well models and OpenCV's classical methods complete pictures. Every figure about quality is made here.
+
+    python -m train.evaluate --data val-scenes.tar --model glcic-scenes runs/mine --output figures.json --sheet sheet.png
+
+Protocol `box`. The pictures, in the order of their file names, have their shorter side brought to `size` = 256 px
+(LANCZOS) and are cropped to the centre. Picture i has one square hole: numpy's default_rng([7, i]) draws
+side = integers(88, 129), then y and x = integers(20, 256 - 20 - side + 1), so that at least 20 px stay on every side.
+For another `--size` the three lengths go along in proportion, unless they are given. Faces are measured with
+`--size 64 --min_hole_size 15 --max_hole_size 25 --hole_margin 5`.
+
+The methods get the picture with its hole blanked (0). What they give is rounded to 8 bits and pasted into the
+picture; all figures compare that with the true picture, and are means over the pictures:
+
+    L1 x 100    mean absolute difference inside the hole, in percent of the full range; lower is better
+    hole PSNR   inside the hole, dB (at most 100); higher is better
+    PSNR        of the whole picture, dB (at most 100); higher is better
+    SSIM        of the whole picture, at most 1; higher is better. Gaussian window 11 x 11 with sigma 1.5; as in
+                scikit-image, only windows that lie inside the picture count (torchmetrics' own mean, which mirrors
+                the border, comes out about 0.01 higher)
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.constants import CONFIG_NAME
+from huggingface_hub.errors import HfHubHTTPError
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+try:
+    import cv2
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+except ImportError as error:
+    sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
+
+from glcic_hub.completion import Completer
+from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR, GLCICModel, weights_name
+from train.dataset import PictureFile, find_pictures
+
+Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
+
+FIGURES = {"l1_x100": "L1 x 100", "hole_psnr": "hole PSNR", "psnr": "PSNR", "ssim": "SSIM"}
+HIGHEST_PSNR = 100.0  # of an exact fill, whose infinity would swallow the mean of all others
+SSIM_BORDER = 5  # half a window of 11
+INPAINT_RADIUS = 3
+SEED = 7
+CAPTION_HEIGHT = 16
+HOLE_GREY = 128
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Size of the pictures and range of the holes' sides, in pixels."""
+
+    size: int = 256
+    min_hole_size: int = 88
+    max_hole_size: int = 128
+    hole_margin: int = 20
+
+    def __post_init__(self):
+        if self.size < 16:
+            raise ValueError(f"--size {self.size} is too small, it must be at least 16")
+        if not 1 <= self.min_hole_size <= self.max_hole_size or self.hole_margin < 0:
+            raise ValueError(
+                f"holes of {self.min_hole_size} to {self.max_hole_size} pixels with a margin of {self.hole_margin}: "
+                "it must be 1 <= --min_hole_size <= --max_hole_size, and --hole_margin not negative"
+            )
+        if self.max_hole_size + 2 * self.hole_margin > self.size:
+            raise ValueError(
+                f"holes of {self.max_hole_size} pixels with a margin of {self.hole_margin} do not fit into "
+                f"{self.size}x{self.size}: lower --max_hole_size or --hole_margin"
+            )
+
+    def hole(self, index: int) -> np.ndarray:
+        """The mask of picture `index`: bool (size, size), True inside its square hole."""
+        rng = np.random.default_rng([SEED, index])
+        side = int(rng.integers(self.min_hole_size, self.max_hole_size + 1))
+        y, x = rng.integers(self.hole_margin, self.size - self.hole_margin - side + 1, size=2)
+        mask = np.zeros((self.size, self.size), dtype=bool)
+        mask[y : y + side, x : x + side] = True
+        return mask
+
+
+def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
+    """The centre of the picture, uint8 (size, size, 3), after its shorter side was brought to `size` pixels."""
+    scale = size / min(picture.size)
+    width, height = (round(side * scale) for side in picture.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))[top : top + size, left : left + size]
+
+
+def opencv_method(flag: int) -> Method:
+    """`cv2.inpaint` with cv2.INPAINT_TELEA or cv2.INPAINT_NS."""
+
+    def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return cv2.inpaint(rgb, mask.astype(np.uint8), INPAINT_RADIUS, flag) / np.float32(255)
+
+    return complete
+
+
+def pasted(truth: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The true picture, uint8 (H, W, 3), with the fill, float in [0, 1], rounded to 8 bits under the mask."""
+    result = truth.copy()
+    result[mask] = np.rint(fill[mask] * 255)
+    return result
+
+
+def figures(truth: np.ndarray, result: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """The figures of one picture, by the names in FIGURES; `truth` and `result` are uint8 (H, W, 3)."""
+    difference = result[mask].astype(np.float64) - truth[mask]
+    whole = [torch.from_numpy(array.transpose(2, 0, 1)[None].astype(np.float32)) for array in (result, truth)]
+    _, ssim_map = structural_similarity_index_measure(*whole, data_range=255.0, sigma=1.5, return_full_image=True)
+    values = {
+        "l1_x100": 100 * np.abs(difference).mean() / 255,
+        "hole_psnr": min(HIGHEST_PSNR, 10 * np.log10(255**2 / max((difference**2).mean(), 1e-9))),
+        "psnr": min(HIGHEST_PSNR, peak_signal_noise_ratio(*whole, data_range=255.0).item()),
+        "ssim": ssim_map[..., SSIM_BORDER:-SSIM_BORDER, SSIM_BORDER:-SSIM_BORDER].mean().item(),
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def evaluate(
+    pictures: list[PictureFile], methods: dict[str, Method], protocol: Protocol, keep: Iterable[int] = ()
+) -> tuple[dict[str, dict[str, float]], dict[str, float], list[dict[str, np.ndarray]]]:
+    """Complete every picture with every method.
+
+    Returns the mean figures of each method, its seconds per picture, and for the pictures whose numbers are in `keep`
+    the columns of the sheet: uint8 (size, size, 3) by name.
+    """
+    keep = set(keep)
+    found = {name: [] for name in methods}
+    seconds = dict.fromkeys(methods, 0.0)
+    rows = []
+    for index, picture in enumerate(tqdm(pictures, unit="picture", mininterval=0.5 if sys.stderr.isatty() else 60)):
+        truth, mask = centre_crop(picture.decode(), protocol.size), protocol.hole(index)
+        blanked = truth.copy()
+        blanked[mask] = 0
+        row = {"hole": np.where(mask[..., None], np.uint8(HOLE_GREY), truth), "truth": truth}
+        for name, method in methods.items():
+            if index == 0:
+                method(blanked.copy(), mask.copy())  # what only the first call costs is not part of the seconds
+            started = time.perf_counter()
+            fill = method(blanked.copy(), mask.copy())
+            seconds[name] += time.perf_counter() - started
+            row[name] = pasted(truth, fill, mask)
+            found[name].append(figures(truth, row[name], mask))
+        if index in keep:
+            rows.append(row)
+    means = {
+        name: {figure: round(float(np.mean([one[figure] for one in of_pictures])), 5) for figure in FIGURES}
+        for name, of_pictures in found.items()
+    }
+    return means, {name: round(total / len(pictures), 4) for name, total in seconds.items()}, rows
+
+
+def save_sheet(rows: list[dict[str, np.ndarray]], columns: list[str], path: Path) -> None:
+    """Write a picture with a row for each of `rows` and a captioned column for each name of `columns`."""
+    body = np.vstack([np.hstack([row[column] for column in columns]) for row in rows])
+    size = body.shape[1] // len(columns)
+    captions = []
+    for column in columns:
+        caption = Image.new("RGB", (size, CAPTION_HEIGHT), "white")
+        ImageDraw.Draw(caption).text((3, 2), Path(column).name, fill="black")
+        captions.append(np.asarray(caption))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.vstack([np.hstack(captions), body])).save(path)
+
+
+def describe_model(name: str) -> dict:
+    """Settings and SHA-256 of the weights of a model that `GLCICModel.from_pretrained(name)` has loaded before."""
+    folder = next((path for path in (Path(name), PRETRAINED_DIR / name) if path.is_dir()), None)
+    file = weights_name(None)
+    weights = folder / file if folder else Path(hf_hub_download(name, file, local_files_only=True))
+    config = json.loads((weights.parent / CONFIG_NAME).read_text(encoding="utf-8"))
+    return {"config": config, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+
+
+def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
+    """One line per method."""
+    width = max(len(name) for name in ["method", *means])
+    print(f"{'method':{width}}  " + "  ".join(f"{title:>9}" for title in FIGURES.values()) + "  s/picture")
+    for name, of_method in means.items():
+        cells = [f"{of_method[figure]:9.{4 if figure == 'ssim' else 2}f}" for figure in FIGURES]
+        print(f"{name:{width}}  " + "  ".join(cells) + f"  {seconds[name]:9.3f}")
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; the holes' lengths that are not given are those of 256 px in proportion."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", required=True, help="folders of pictures, tar shards, patterns of these")
+    parser.add_argument(
+        "--model", nargs="*", default=[DEFAULT_NAME], help="embedded names, folders or Hub repositories"
+    )
+    parser.add_argument("--limit", type=int, help="only the first so many pictures")
+    parser.add_argument("--size", type=int, default=256, help="side of the square pictures, pixels")
+    for name in ("min_hole_size", "max_hole_size", "hole_margin"):
+        at_256 = getattr(Protocol, name)
+        parser.add_argument(f"--{name}", type=int, help=f"pixels; {at_256} at --size 256, in proportion at others")
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
+    parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
+    args = parser.parse_args(arguments)
+    for name in ("limit", "sheet_count"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    for name in ("min_hole_size", "max_hole_size", "hole_margin"):
+        if getattr(args, name) is None:
+            setattr(args, name, round(getattr(Protocol, name) * args.size / Protocol.size))
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate under the settings of `parse_args`; print the table and write the files."""
+    protocol = Protocol(args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
+    pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
+    methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
+    methods |= {name: Completer(GLCICModel.from_pretrained(name)) for name in args.model}
+    shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
+    means, seconds, rows = evaluate(pictures, methods, protocol, keep=shown.tolist() if args.sheet else ())
+    print_table(means, seconds)
+    if args.sheet:
+        save_sheet(rows, ["hole", "truth", "telea", *dict.fromkeys(args.model)], args.sheet)
+    if args.output:
+        record = {
+            "protocol": {"name": "box", **asdict(protocol), "seed": SEED},
+            "data": {"sources": [Path(source).name for source in args.data], "pictures": len(pictures)},
+            "figures": means,
+            "models": {name: describe_model(name) for name in dict.fromkeys(args.model)},
+            "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
+            "seconds_per_picture": seconds,
+        }
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command: an error is one sentence and exit status 1."""
+    try:
+        run(parse_args(arguments))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        sys.exit(f"train.evaluate: {error}")
+
+
+if __name__ == "__main__":
+    main()
