@@ -53,14 +53,24 @@ def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
     """
     pictures = []
     for source in sources:
-        paths = [Path(p) for pattern in expand_braces(str(source)) for p in sorted(glob.glob(pattern))]
-        if not paths:
-            raise FileNotFoundError(f"no folder and no tar file matches {source}")
+        paths = _matches(str(source))
         found = [picture for path in paths for picture in (_in_folder(path) if path.is_dir() else _in_shard(path))]
         if not found:
             raise ValueError(f"no picture in {source}; these are read: {', '.join(sorted(PICTURE_SUFFIXES))}")
         pictures += found
     return pictures
+
+
+def _matches(source: str) -> list[Path]:
+    if Path(source).exists():  # also where its name has characters of a pattern
+        return [Path(source)]
+    paths = []
+    for pattern in expand_braces(source):
+        found = sorted(glob.glob(pattern))
+        if not found:
+            raise FileNotFoundError(f"no folder and no tar file matches {pattern}")
+        paths += map(Path, found)
+    return paths
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -82,6 +92,10 @@ def _in_shard(path: Path) -> list[PictureFile]:
     try:
         with tarfile.open(path, "r:") as shard:
             members = [m for m in shard if m.isfile() and Path(m.name).suffix.lower() in PICTURE_SUFFIXES]
+            # To tarfile, a shard that was cut between two members or inside a header looks complete.
+            shard.fileobj.seek(shard.offset)
+            if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{path} is not a complete, uncompressed tar file: {error}") from error
     return [PictureFile(path, m.name, m.offset_data, m.size) for m in members]

@@ -1,6 +1,6 @@
 """Measure how well models and OpenCV's classical methods complete pictures. Every figure about quality is made here.
 
-    python -m train.evaluate --data val-scenes.tar --model glcic-scenes runs/mine --output figures.json --sheet sheet.png
+    python -m train.evaluate --data val-scenes.tar --model glcic-scenes runs/mine --output figures.json --sheet s.png
 
 Protocol `box`. The pictures, in the order of their file names, have their shorter side brought to `size` = 256 px
 (LANCZOS) and are cropped to the centre. Picture i has one square hole: numpy's default_rng([7, i]) draws

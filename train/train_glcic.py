@@ -105,6 +105,16 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in ("train_data_dir", "output_dir"):
         if not getattr(args, name):
             parser.error(f"--{name} is needed")
+    for name in (
+        "train_batch_size",
+        "max_train_steps",
+        "checkpointing_steps",
+        "checkpoints_total_limit",
+        "logging_steps",
+        "sample_steps",
+    ):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)} is less than 1")
     if args.completion_steps > args.max_train_steps:
         parser.error(
             f"--completion_steps {args.completion_steps} is more than --max_train_steps {args.max_train_steps}, "
@@ -112,6 +122,15 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     if args.resolution % 4:
         parser.error(f"--resolution {args.resolution} is not a multiple of 4")
+    if args.local_size > args.resolution:
+        parser.error(f"--local_size {args.local_size} is more than --resolution {args.resolution}")
+    if args.min_hole_size > args.max_hole_size:
+        parser.error(f"--min_hole_size {args.min_hole_size} is more than --max_hole_size {args.max_hole_size}")
+    if args.max_hole_size + 2 * args.hole_margin > args.resolution:
+        parser.error(
+            f"--max_hole_size {args.max_hole_size} and --hole_margin {args.hole_margin} on both sides do not fit into "
+            f"--resolution {args.resolution}"
+        )
     if args.max_hole_size > args.local_size:
         parser.error(f"--max_hole_size {args.max_hole_size} does not fit into --local_size {args.local_size}")
     return args
@@ -212,7 +231,6 @@ def train(args: argparse.Namespace) -> None:
         "sample_size": args.resolution,
         "max_hole_size": args.max_hole_size,
     }
-    mean = torch.tensor(model_config["mean"], device=device)
     discriminator = Discriminator(args.resolution, args.local_size, args.base_channels)
     network, discriminator = (net.to(memory_format=torch.channels_last) for net in (network, discriminator))
     network_optimizer = OPTIMIZERS[args.optimizer](network.parameters(), args.learning_rate)
@@ -227,7 +245,10 @@ def train(args: argparse.Namespace) -> None:
         )
         accelerator.register_for_checkpointing(average)
 
-    first_step, seconds_before = resume(accelerator, args)
+    first_step, seconds_before, earlier_mean = resume(accelerator, args)
+    if earlier_mean:  # the weights belong to it, even if the data or the options are others now
+        model_config["mean"] = earlier_mean
+    mean = torch.tensor(model_config["mean"], device=device)
     loader = DataLoader(
         crops,
         batch_size=args.train_batch_size,
@@ -322,7 +343,7 @@ def train(args: argparse.Namespace) -> None:
             save_samples(sampled, mean, crops, args, args.output_dir / "samples" / f"{done:07d}.png")
         if done % args.checkpointing_steps == 0 or done == args.max_train_steps:
             seconds = seconds_before + time.perf_counter() - started
-            save_checkpoint(accelerator, args, done, seconds)
+            save_checkpoint(accelerator, args, {"step": done, "seconds": seconds, "mean": model_config["mean"]})
             if accelerator.is_main_process:
                 save_model(args.output_dir)
                 write_record(args, done, samples_per_step, len(pictures), seconds)
@@ -365,27 +386,27 @@ def moving_average(decay: float) -> Callable:
 
 
 def mean_colour(crops: TrainingCrops) -> torch.Tensor:
-    """Mean RGB of the first crops of the run, in [0, 1]."""
-    count = min(PICTURES_FOR_MEAN, len(crops))
+    """Mean RGB of the first crops of the run, in [0, 1]; the same however long the run is."""
+    count = min(PICTURES_FOR_MEAN, len(crops.pictures))
     return torch.stack([crops[index].mean(dim=(1, 2)) for index in range(count)]).mean(dim=0)
 
 
 # ------------------------------------------------------------------------------------------------ what a run writes
 
 
-def resume(accelerator: Accelerator, args: argparse.Namespace) -> tuple[int, float]:
-    """Load the wanted checkpoint; return the step to go on with and the seconds trained before."""
+def resume(accelerator: Accelerator, args: argparse.Namespace) -> tuple[int, float, list[float] | None]:
+    """Load the wanted checkpoint; return the step to go on with, the seconds trained before and the mean colour."""
     if not args.resume_from_checkpoint:
         if checkpoints(args.output_dir):
             raise FileExistsError(
                 f"{args.output_dir} holds checkpoints of an earlier run: "
                 "add --resume_from_checkpoint latest, or choose another --output_dir"
             )
-        return 0, 0.0
+        return 0, 0.0, None
     if args.resume_from_checkpoint == "latest":
         found = checkpoints(args.output_dir)
         if not found:
-            return 0, 0.0
+            return 0, 0.0, None
         folder = found[-1]
     else:
         folder = Path(args.resume_from_checkpoint)
@@ -393,7 +414,7 @@ def resume(accelerator: Accelerator, args: argparse.Namespace) -> tuple[int, flo
             raise FileNotFoundError(f"{folder} is not a checkpoint of this script")
     accelerator.load_state(str(folder))
     progress = json.loads((folder / "progress.json").read_text())
-    return progress["step"], progress["seconds"]
+    return progress["step"], progress["seconds"], progress.get("mean")
 
 
 def checkpoints(output_dir: Path) -> list[Path]:
@@ -402,13 +423,13 @@ def checkpoints(output_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
-def save_checkpoint(accelerator: Accelerator, args: argparse.Namespace, step: int, seconds: float) -> None:
+def save_checkpoint(accelerator: Accelerator, args: argparse.Namespace, progress: dict) -> None:
     """Write `checkpoint-<step>` under a temporary name, rename it when it is complete, and drop the oldest ones."""
-    unfinished = args.output_dir / f"unfinished-checkpoint-{step}"
+    unfinished = args.output_dir / f"unfinished-checkpoint-{progress['step']}"
     accelerator.save_state(str(unfinished))
     if accelerator.is_main_process:
-        (unfinished / "progress.json").write_text(json.dumps({"step": step, "seconds": seconds}))
-        final = args.output_dir / f"checkpoint-{step}"
+        (unfinished / "progress.json").write_text(json.dumps(progress))
+        final = args.output_dir / f"checkpoint-{progress['step']}"
         if final.exists():
             shutil.rmtree(final)
         unfinished.rename(final)
