@@ -79,8 +79,8 @@ class Completer:
         else:
             size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in mask.shape]
             image, known = _reduce(image, known, size)
-            completed = self._run(image, 1 - known)
-            completed = known * image + (1 - known) * completed
+            # The seam is corrected here too: enlarging mixes the rim with known pixels, hiding what is wrong there.
+            completed = known * image + (1 - known) * _without_seam(self._run(image, 1 - known), image, known)
             completed = F.interpolate(completed, mask.shape, mode="bicubic").clamp(0, 1)
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
@@ -94,3 +94,10 @@ def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[
     weight = F.interpolate(known, size, mode="bilinear", antialias=True)
     total = F.interpolate(image * known, size, mode="bilinear", antialias=True)
     return total / weight.clamp(min=1e-6), (weight >= 0.5).float()
+
+
+def _without_seam(completed: torch.Tensor, image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    fill, picture = (x[0].permute(1, 2, 0).cpu().numpy() for x in (completed, image))
+    is_known = known[0, 0].cpu().numpy() > 0
+    corrected = correct_seam(fill, picture, ~is_known, is_known)
+    return completed.new_tensor(corrected).permute(2, 0, 1)[None]

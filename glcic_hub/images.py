@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 
 OUTPUT_TYPES = ("pil", "np", "pt")
 CHANNEL_COUNTS = (1, 3, 4)
@@ -61,18 +62,24 @@ class Picture:
         """(height, width) of the upright picture."""
         return self.rgb.shape[:2]
 
-    def resized(self, height: int, width: int) -> "Picture":
+    def resized(self, height: int, width: int, hidden: np.ndarray | None = None) -> "Picture":
         """The picture at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
 
         At its own size the picture itself is returned, with all it came with. Otherwise `dpi` and `icc_profile` of
         RGB pictures are kept. ValueError if a side is below 1.
+
+        hidden: bool (H, W), not all True; colours there have no influence: the nearest other pixel's take their place.
         """
         if height < 1 or width < 1:
             raise ValueError(f"height and width must be at least 1, got height={height} and width={width}")
         if (height, width) == self.size:
             return self
         source = _writable(self.image)
-        image = Image.fromarray(self.rgb).resize((width, height), Image.Resampling.LANCZOS)
+        rgb = self.rgb
+        if hidden is not None and hidden.any():
+            rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+            rgb = rgb[rows, columns]
+        image = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
         if "A" in source.getbands():
             alpha = turned(np.asarray(source.getchannel("A")), self.orientation)
             # Apart from the colours: PIL would weight these by alpha, and the network would see black holes.

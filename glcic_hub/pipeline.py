@@ -34,6 +34,7 @@ class GLCICPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = COMPONENT
+    _exclude_from_cpu_offload = [COMPONENT]  # sequential offloading empties modules until they are called; ours is read
 
     def __init__(self, completion_network: GLCICModel):
         super().__init__()
@@ -107,15 +108,11 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         pictures = images.read_all(image)
         fill_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
+        _refuse_whole_masks(fill_masks)
         if height is not None:
-            pictures = [picture.resized(height, width) for picture in pictures]
+            pictures = [picture.resized(height, width, mask) for picture, mask in zip(pictures, fill_masks)]
             fill_masks = [masks.resized(mask, height, width) for mask in fill_masks]
-        for index, mask in enumerate(fill_masks):
-            if mask.all():
-                raise ValueError(
-                    f"the mask of picture {index} covers all of it: nothing is left to complete it from; "
-                    "keep a part of it black"
-                )
+            _refuse_whole_masks(fill_masks)
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
         completer = Completer(self.completion_network, self._execution_device)
@@ -130,6 +127,15 @@ class GLCICPipeline(DiffusionPipeline):
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
             results = np.stack(results) if output_type == "np" else torch.stack(results)
         return ImagePipelineOutput(images=results) if return_dict else (results,)
+
+
+def _refuse_whole_masks(fill_masks: list[np.ndarray]) -> None:
+    for index, mask in enumerate(fill_masks):
+        if mask.all():
+            raise ValueError(
+                f"the mask of picture {index} covers all of it: nothing is left to complete it from; "
+                "keep a part of it black"
+            )
 
 
 def _holds_pipeline(name: str | os.PathLike, hub_arguments: dict) -> bool:

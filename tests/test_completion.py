@@ -52,7 +52,7 @@ def hole_mask(size: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.nd
 
 
 def spoilt(rgb: np.ndarray, where: np.ndarray, seed: int = 9) -> np.ndarray:
-    return np.where(where[..., None], 255 - rgb // 2 if seed is None else photo(*rgb.shape[:2], seed), rgb)
+    return np.where(where[..., None], photo(*rgb.shape[:2], seed), rgb)
 
 
 def watched(completer: Completer) -> list[torch.Tensor]:
@@ -167,15 +167,24 @@ def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(
         assert (x[0, :3, ~known] == 0).all()
 
 
-def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes():
-    rgb, mask = photo(250, 250), hole_mask((250, 250), (60, 123, 60, 123))  # 63 thick: reduced by 16 / 63
-    (shape,) = shapes_seen(rgb, mask)
-    # 63 pixels, and a quarter of 32 reduced ones on each side: 63 + 2 * 31.5 = 126 of them, 32 reduced
-    assert shape == (32, 32)
+@pytest.mark.parametrize(
+    ("box", "shape", "side"),
+    [
+        # 63 thick, with a quarter of 32 reduced pixels on each side: (63 + 2 * 8 * 63 / 16) * 16 / 63 = 32
+        ((60, 123, 60, 123), (32, 32), 16),
+        # 47 thick, because two sides are the picture's border: 24 * 16 / 47 + 2 * 8 = 24, but 32 at least
+        ((0, 24, 0, 24), (32, 32), 8),
+        # as thick and wider: 190 * 16 / 63 + 2 * 8 = 64
+        ((60, 123, 30, 220), (32, 64), None),
+    ],
+)
+def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes(box, shape, side):
     completer = Completer(MODEL)
     seen = watched(completer)
-    completer(rgb, mask)
-    assert seen[0][0, 3].sum() == pytest.approx(16 * 16, rel=0.15)
+    completer(photo(250, 250), hole_mask((250, 250), box))
+    assert [tuple(x.shape[2:]) for x in seen] == [shape]
+    if side:
+        assert seen[0][0, 3].sum() == pytest.approx(side**2, rel=0.15)
 
 
 @pytest.mark.parametrize("training", [False, True])

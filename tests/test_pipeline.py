@@ -153,7 +153,7 @@ each_kind = pytest.mark.parametrize("kind", ARRAYS)
 
 
 def channels_last(array: np.ndarray | torch.Tensor) -> np.ndarray:
-    return array.float().permute(1, 2, 0).numpy() if isinstance(array, torch.Tensor) else np.asarray(array)
+    return array.double().permute(1, 2, 0).numpy() if isinstance(array, torch.Tensor) else array
 
 
 @each_kind
@@ -166,13 +166,11 @@ def test_arrays_and_tensors_keep_their_known_values_and_leak_nothing(kind, mask,
     result = complete(picture, mask, output_type=output_type)
     values = channels_last(picture)
     largest = {"uint8": 255, "uint16": 65535}.get(str(picture.dtype).removeprefix("torch."), 1)
-    wanted = values if largest == 1 and isinstance(picture, np.ndarray) else np.float32(values) / np.float32(largest)
-    if not np.issubdtype(wanted.dtype, np.floating):
-        wanted = wanted.astype(np.float32)
+    wanted = values if largest == 1 else values.astype(np.float32) / np.float32(largest)
     np.testing.assert_array_equal(channels_last(result)[~mask], wanted[~mask])
     assert (channels_last(result) != wanted).any(axis=2)[mask].mean() > 0.9
     assert type(picture) is type(before) and (picture == before).all()
-    if str(picture.dtype).removeprefix("torch.").startswith(("float", "bfloat")) and type(picture) is type(result):
+    if largest == 1 and type(picture) is type(result):
         assert result.dtype == picture.dtype
     hidden = complete(make(np.where(mask[..., None], photo(seed=1), photo())), mask, output_type=output_type)
     assert (hidden == result).all()
@@ -384,16 +382,17 @@ def test_height_and_width_bring_pictures_of_different_sizes_to_one():
 
 
 @each_mask
-@pytest.mark.parametrize(("height", "width"), [(20, 28), (30, 44), (82, 110), (64, 20)])
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
-def test_nothing_under_the_mask_leaks_into_a_resized_picture(mask, height, width, mode):
-    samples, results = photo(channels=4), set()
-    for seed in (1, 2):
-        hidden = np.where(mask[..., None], photo(channels=4, seed=seed), samples)
-        hidden[..., 3] = samples[..., 3]
-        image = picture_of_mode(mode, hidden)
-        results.add(complete(image, as_image(mask), height=height, width=width).tobytes())
-    assert len(results) == 1
+@pytest.mark.parametrize(("height", "width"), [(20, 28), (82, 110), (64, 20)])
+def test_nothing_under_the_mask_leaks_into_a_resized_picture(mask, height, width):
+    samples = photo(channels=4)
+    for mode in ("RGB", "RGBA", "I;16"):
+        results = set()
+        for seed in (1, 2):
+            hidden = np.where(mask[..., None], photo(channels=4, seed=seed), samples)
+            hidden[..., 3] = samples[..., 3]
+            image = picture_of_mode(mode, hidden)
+            results.add(complete(image, as_image(mask), height=height, width=width).tobytes())
+        assert len(results) == 1, mode
 
 
 def test_padding_mask_crop_sets_what_the_network_is_shown():
@@ -476,18 +475,14 @@ def test_what_is_no_picture_is_refused(image):
 def test_damaged_missing_and_huge_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "picture.jpg"
     Image.fromarray(photo()).save(path)
-    refused("too large to read, make it smaller", bomb_limit(monkeypatch, path), SMALL)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", HEIGHT * WIDTH // 2 - 1)
+        refused("picture.jpg' is too large to read, make it smaller", path, SMALL)
     path.write_bytes(path.read_bytes()[:-400])
     refused("picture.jpg.*damaged", path, SMALL, OSError)
     refused("damaged", Image.open(path), SMALL, OSError)
     refused("mask of picture 0.*damaged", photo(), path, OSError)
     refused("nothing.png", str(tmp_path / "nothing.png"), SMALL, FileNotFoundError)
-
-
-def bomb_limit(monkeypatch: pytest.MonkeyPatch, path: os.PathLike) -> os.PathLike:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", HEIGHT * WIDTH // 2 - 1)
-    return path
 
 
 # Devices, types, saving and loading
