@@ -40,15 +40,18 @@ class _RegisterWithDiffusers:
     """Import hook: once diffusers loads its Auto classes, load our pipeline, which enters itself there."""
 
     trigger = "diffusers.pipelines.auto_pipeline"
+    is_asking = False  # for the true place of the module, which asks this hook again
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name != self.trigger:
+        if name != self.trigger or self.is_asking:
             return None
-        sys.meta_path.remove(self)
+        self.is_asking = True
         spec = importlib.util.find_spec(name)
+        self.is_asking = False
         load = spec.loader.exec_module
 
         def load_and_register(module: object) -> None:
+            sys.meta_path.remove(self)
             load(module)
             importlib.import_module("glcic_hub.pipeline")
 

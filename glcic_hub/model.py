@@ -4,6 +4,8 @@ Needs torch, huggingface_hub and safetensors; never imports diffusers.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -56,6 +58,8 @@ class GLCICModel(
         max_hole_size: longest side in pixels of the holes seen in training.
     """
 
+    _variant: str | None = None  # of the save that is under way
+
     def __init__(
         self,
         base_channels: int = 64,
@@ -71,6 +75,13 @@ class GLCICModel(
         self.sample_size = sample_size
         self.max_hole_size = max_hole_size
         self.network = CompletionNetwork(base_channels)
+        # What the mixin writes to config.json: by itself it silently drops what JSON cannot hold (NumPy numbers).
+        self._hub_mixin_config = {
+            "base_channels": int(base_channels),
+            "mean": [float(value) for value in mean],
+            "sample_size": int(sample_size),
+            "max_hole_size": int(max_hole_size),
+        }
         # in the config, therefore not in the weights file
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
 
@@ -153,9 +164,13 @@ class GLCICModel(
             )
             return Path(downloaded)
 
-        settings = _read_config(path_of(CONFIG_NAME))
+        config_path = path_of(CONFIG_NAME)
+        settings = {**_read_config(config_path), **config}
         weights = path_of(weights_name(variant))
-        model = cls(**{**settings, **config})
+        try:
+            model = cls(**settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {error}") from error
         _load_strictly(model, weights)
         return model.to(dtype or torch_dtype or torch.float32).eval()
 
@@ -177,16 +192,39 @@ class GLCICModel(
         """
         if not safe_serialization:
             raise ValueError("safe_serialization=False asks for pickle files; this model is saved as safetensors only")
-        self._weights_name = weights_name(variant)
+        config_path = Path(save_directory) / CONFIG_NAME
+        former_config = config_path.read_bytes() if config_path.is_file() else None
         try:
-            return super().save_pretrained(save_directory, **hub_kwargs)
+            with self._saving_as(variant):
+                return super().save_pretrained(save_directory, **hub_kwargs)
+        except BaseException:
+            if former_config is not None and not config_path.exists():  # the mixin deletes it first
+                config_path.write_bytes(former_config)
+            raise
+
+    def push_to_hub(self, repo_id: str, *, variant: str | None = None, **hub_kwargs) -> str:
+        """Upload what `save_pretrained` writes; see `PyTorchModelHubMixin`.
+
+        Args:
+            repo_id: the repository; it is made when it does not exist.
+            variant: as in `save_pretrained`.
+            **hub_kwargs: `private`, `token` and so on, as in `PyTorchModelHubMixin.push_to_hub`.
+        """
+        with self._saving_as(variant):
+            return super().push_to_hub(repo_id, **hub_kwargs)
+
+    @contextmanager
+    def _saving_as(self, variant: str | None) -> Iterator[None]:
+        """Hold the variant for `_save_pretrained`, also where the mixin saves once more in order to push."""
+        outer_variant, self._variant = self._variant, variant or self._variant
+        try:
+            yield
         finally:
-            del self._weights_name
+            self._variant = outer_variant
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
-        weights = save_directory / getattr(self, "_weights_name", weights_name(None))
-        write_whole(weights, save(state, {"format": "pt"}))
+        write_whole(save_directory / weights_name(self._variant), save(state, {"format": "pt"}))
 
 
 def weights_name(variant: str | None) -> str:

@@ -113,7 +113,8 @@ def network_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -
     Returns:
         (B, 4, H, W): the image minus the mean with the hole set to 0 (that is, to the mean colour), and the mask.
     """
-    return torch.cat([(image - mean.view(1, 3, 1, 1)) * (1 - mask), mask], dim=1)
+    known = (image - mean.view(1, 3, 1, 1)).masked_fill(mask.bool(), 0)  # not a product: what is there may be NaN
+    return torch.cat([known, mask], dim=1)
 
 
 def complete_batch(

@@ -36,8 +36,8 @@ class Hole(NamedTuple):
 def find_holes(mask: np.ndarray, sample_size: int, max_hole_size: int) -> Iterator[Hole]:
     """Split a mask into holes; pieces nearer than about a quarter of `sample_size` are one hole.
 
-    A hole is reduced until its thickness (twice the largest distance to a known pixel) is at most `max_hole_size`: a
-    long thin scratch stays as it is, a large square does not.
+    A hole is reduced until the largest square in it is at most `max_hole_size`: a long thin scratch stays as it is, a
+    large square does not.
 
     Args:
         mask: bool (H, W), True = fill; at least one pixel is False.
@@ -97,10 +97,9 @@ def _any_in_blocks(mask: np.ndarray, block: int) -> np.ndarray:
 
 
 def _thickness(mask: np.ndarray, box: Box) -> float:
-    """Twice the largest distance, in pixels, of a masked pixel of the box to a known pixel around it."""
-    height, width = mask.shape
-    rows, columns = box
-    around = mask[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
-    if around.all():  # a box whose every side is the picture's border
-        return 2 * max(height, width)
+    """Side, in pixels, of the largest square of the box in which no pixel is known.
+
+    At the picture's border nothing is known, so that a hole there counts double.
+    """
+    around = mask[view_of(box, mask.shape, context=1, least=0)]
     return 2 * float(ndimage.distance_transform_edt(around).max()) - 1

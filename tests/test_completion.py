@@ -9,33 +9,8 @@ import torch
 from glcic_hub import windows
 from glcic_hub.blending import correct_seam
 from glcic_hub.completion import Completer
-from glcic_hub.model import GLCICModel
 from glcic_hub.network import network_input
-
-SAMPLE_SIZE, MAX_HOLE_SIZE = 32, 16
-MEAN = (0.4, 0.5, 0.6)
-
-
-def random_model(seed: int = 0) -> GLCICModel:
-    """Random weights; the batch normalisations have the statistics of random pictures, the output has contrast."""
-    generator = torch.Generator().manual_seed(seed)
-    model = GLCICModel(base_channels=4, mean=MEAN, sample_size=SAMPLE_SIZE, max_hole_size=MAX_HOLE_SIZE)
-    for name, parameter in model.network.named_parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.kaiming_normal_(parameter, generator=generator)
-        else:
-            low, high = (0.5, 1.5) if name.endswith("1.weight") else (-0.3, 0.3)
-            torch.nn.init.uniform_(parameter, low, high, generator=generator)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-    pictures = torch.rand(8, 3, SAMPLE_SIZE, SAMPLE_SIZE, generator=generator)
-    holes = torch.zeros(8, 1, SAMPLE_SIZE, SAMPLE_SIZE)
-    holes[..., 8:20, 8:20] = 1
-    with torch.no_grad():
-        model.train()(pictures, holes)
-    return model.eval().requires_grad_(False)
-
+from tests.random_models import MAX_HOLE_SIZE, MEAN, SAMPLE_SIZE, random_model
 
 MODEL = random_model()
 

@@ -66,7 +66,10 @@ def test_unknown_names_are_attribute_errors(name):
 def pipeline_folder(tmp_path_factory):
     """A saved pipeline, written without diffusers."""
     folder = tmp_path_factory.mktemp("pipeline")
-    GLCICModel(base_channels=4, mean=(0.25, 0.5, 0.75)).save_pretrained(folder / "completion_network")
+    component = folder / "completion_network"
+    GLCICModel(base_channels=4).half().save_pretrained(component, variant="fp16")
+    GLCICModel(base_channels=4, mean=(0.25, 0.5, 0.75)).save_pretrained(component)
+    (component / "LICENSE").write_text("diffusers, asked for a variant, stumbles over names without a dot")
     index = {"_class_name": "GLCICPipeline", "completion_network": ["glcic_hub", "GLCICModel"]}
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
@@ -95,6 +98,10 @@ def test_auto_class_knows_the_pipeline(order, pipeline_folder, tmp_path):
         assert type(pipe) is glcic_hub.GLCICPipeline, type(pipe)
         assert type(pipe.completion_network) is glcic_hub.GLCICModel
         assert pipe.completion_network.mean.tolist() == [0.25, 0.5, 0.75]
+        half = AutoPipelineForInpainting.from_pretrained(sys.argv[1], variant="fp16", dtype=torch.float16)
+        assert type(half) is glcic_hub.GLCICPipeline and half.dtype == torch.float16
+        weights = [part.completion_network.network.output.weight.float() for part in (pipe, half)]
+        assert not torch.allclose(*weights, rtol=0.01)
         again = AutoPipelineForInpainting.from_pipe(pipe)
         assert type(again) is glcic_hub.GLCICPipeline
         assert again.completion_network is pipe.completion_network
@@ -105,6 +112,10 @@ def test_auto_class_knows_the_pipeline(order, pipeline_folder, tmp_path):
         index.pop("_name_or_path", None)
         assert index == json.load(open(sys.argv[1] + "/model_index.json")), index
     """
-    run("import json, sys\n" + textwrap.dedent(ORDERS[order]) + textwrap.dedent(code), pipeline_folder, tmp_path)
+    run(
+        "import json, sys\n" + textwrap.dedent(ORDERS[order]) + "import torch\n" + textwrap.dedent(code),
+        pipeline_folder,
+        tmp_path,
+    )
     weights = "completion_network/model.safetensors"
     assert (tmp_path / weights).read_bytes() == (pipeline_folder / weights).read_bytes()

@@ -230,9 +230,10 @@ def test_no_diffusers(folder):
 
 def test_card(model, folder):
     data = ModelCard.load(folder / "README.md").data
-    assert (data.library_name, data.pipeline_tag, data.license) == ("glcic_hub", "image-to-image", "apache-2.0")
+    assert (data.library_name, data.pipeline_tag) == ("glcic_hub", "image-to-image")
     assert {"inpainting", "image-inpainting", "glcic"} <= set(data.tags)
-    assert "https://doi.org/10.1145/3072959.3073659" in (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text()
+    assert "https://doi.org/10.1145/3072959.3073659" in text and "{{" not in text
     (folder / "README.md").write_text("mine")
     model.save_pretrained(folder)
     assert (folder / "README.md").read_text() == "mine"
@@ -273,7 +274,7 @@ def test_embedded_models(folder, tmp_path, monkeypatch):
 
 def test_every_model_in_the_package_loads():
     for name in embedded_models():
-        assert GLCICModel.from_pretrained(name).network.base_channels == 64
+        assert all(value.isfinite().all() for value in GLCICModel.from_pretrained(name).state_dict().values())
 
 
 # Weights that do not fit

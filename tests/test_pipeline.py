@@ -19,29 +19,11 @@ from PIL import Image, ImageOps
 
 import glcic_hub
 from glcic_hub.completion import Completer
-from glcic_hub.model import GLCICModel
 from glcic_hub.pipeline import GLCICPipeline
+from tests.random_models import random_model
 
 HEIGHT, WIDTH = 41, 55
 OFTEN = settings(max_examples=25, deadline=None, derandomize=True)
-
-
-def random_model(seed: int = 0) -> GLCICModel:
-    """Random weights; the batch normalisations have the statistics of random pictures."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        model = GLCICModel(base_channels=4, mean=(0.4, 0.5, 0.6), sample_size=32, max_hole_size=16)
-        for module in model.modules():
-            if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
-                torch.nn.init.kaiming_normal_(module.weight)
-            if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-                torch.nn.init.uniform_(module.bias, -0.3, 0.3)
-                module.momentum = None
-        hole = torch.zeros(8, 1, 32, 32)
-        hole[..., 8:20, 8:20] = 1
-        model.train()(torch.rand(8, 3, 32, 32), hole)
-    return model.eval()
 
 
 PIPE = GLCICPipeline(random_model())
