@@ -143,8 +143,8 @@ class GLCICModel(
             ValueError: the weights file is damaged, or a tensor is missing, left over or of another shape (named).
             huggingface_hub.errors.HfHubHTTPError: the repository or file is not there or may not be read.
         """
-        name = pretrained_model_name_or_path if pretrained_model_name_or_path is not None else DEFAULT_NAME
-        folder = _local_folder(name)
+        name = pretrained_model_name_or_path
+        folder = PRETRAINED_DIR / DEFAULT_NAME if name is None else _local_folder(name)
 
         def path_of(file: str) -> Path:
             if folder is not None:
