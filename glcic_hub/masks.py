@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from glcic_hub.images import (
     SIXTEEN_BIT_MODES,
@@ -110,6 +110,42 @@ def random_boxes(
     columns = _between(size[1], corners[:, 1], sides[:, 1])
     masks = rows[:, None, :, None] & columns[:, None, None, :]
     return masks, torch.cat([corners, sides], dim=1)
+
+
+def random_strokes(size: Size, width_range: tuple[int, int], count_range: tuple[int, int], seed: object) -> np.ndarray:
+    """A free-form mask, bool (H, W): strokes as of a brush, True = fill.
+
+    Args:
+        size: (height, width) of the mask.
+        width_range: least and largest width of a stroke, pixels.
+        count_range: least and largest number of strokes.
+        seed: what `numpy.random.default_rng` takes.
+
+    A stroke has 2 to 8 straight pieces, each up to a quarter of the longer side, and turns by up to a right angle.
+    """
+    rng = np.random.default_rng(seed)
+    canvas = Image.new("L", (size[1], size[0]))
+    pen = ImageDraw.Draw(canvas)
+    for _ in range(rng.integers(count_range[0], count_range[1] + 1)):
+        width = int(rng.integers(width_range[0], width_range[1] + 1))
+        point = rng.uniform((0, 0), (size[1], size[0]))
+        angle = rng.uniform(0, 2 * np.pi)
+        points = [point]
+        for _ in range(rng.integers(2, 9)):
+            angle += rng.uniform(-np.pi / 2, np.pi / 2)
+            step = rng.uniform(width, max(size) / 4) * np.array([np.cos(angle), np.sin(angle)])
+            point = np.clip(point + step, 0, (size[1] - 1, size[0] - 1))
+            points.append(point)
+        pen.line([tuple(point) for point in points], fill=255, width=width, joint="curve")
+        for x, y in points:  # round ends and corners
+            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
+    return np.asarray(canvas) == 255
+
+
+def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the True pixels of a bool mask (H, W) that has some."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(columns[0]), int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
 
 
 def _between(length: int, starts: torch.Tensor, extents: torch.Tensor) -> torch.Tensor:

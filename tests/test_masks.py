@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from PIL import Image, ImageOps
+from scipy import ndimage
 
 from glcic_hub import masks
 
@@ -366,3 +367,39 @@ def test_the_generator_decides():
 def test_boxes_that_cannot_be_are_refused(size, side_range, margin, message):
     with pytest.raises(ValueError, match=message):
         masks.random_boxes(2, size, side_range, margin, torch.Generator())
+
+
+# Free-form holes
+
+
+def strokes(seed, size=(64, 80), widths=(5, 9), counts=(1, 1)) -> np.ndarray:
+    return masks.random_strokes(size, widths, counts, seed)
+
+
+def test_strokes_are_as_thick_as_asked_for():
+    thickness = []
+    for seed in range(20):
+        padded = np.pad(strokes(seed, widths=(7, 7)), 1)
+        thickness.append(2 * ndimage.distance_transform_edt(padded).max())
+    assert min(thickness) > 5  # a lone stroke, cut off at most at the border
+    assert sum(value < 12 for value in thickness) > 10  # only crossings and sharp corners are thicker
+
+
+def test_more_strokes_cover_more():
+    one, many = (np.mean([strokes(seed, counts=(count, count)).mean() for seed in range(20)]) for count in (1, 5))
+    assert 0 < one < many < 1
+
+
+def test_the_seed_decides_the_strokes():
+    assert np.array_equal(strokes([1, 2]), strokes([1, 2]))
+    assert not np.array_equal(strokes([1, 2]), strokes([1, 3]))
+    assert strokes(0).shape == (64, 80)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bounding_box_is_tight(seed):
+    mask = strokes(seed)
+    top, left, height, width = masks.bounding_box(mask)
+    inside = mask[top : top + height, left : left + width]
+    assert inside.sum() == mask.sum()
+    assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()

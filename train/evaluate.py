@@ -8,6 +8,9 @@ side = integers(88, 129), then y and x = integers(20, 256 - 20 - side + 1), so t
 For another `--size` the three lengths go along in proportion, unless they are given. Faces are measured with
 `--size 64 --min_hole_size 15 --max_hole_size 25 --hole_margin 5`.
 
+Protocol `free-form` (`--protocol free-form`) has brush strokes instead: `glcic_hub.masks.random_strokes` with 2 to 6
+strokes of 10 to 36 px at 256 px, in proportion at others, seeded with [7, i].
+
 The methods get the picture with its hole blanked (0). What they give is rounded to 8 bits and pasted into the
 picture; all figures compare that with the true picture, and are means over the pictures:
 
@@ -17,6 +20,8 @@ picture; all figures compare that with the true picture, and are means over the 
     SSIM        of the whole picture, at most 1; higher is better. Gaussian window 11 x 11 with sigma 1.5; as in
                 scikit-image, only windows that lie inside the picture count (torchmetrics' own mean, which mirrors
                 the border, comes out about 0.01 higher)
+    FD, KID     with `--features`: feature distance in the hole and kernel distance of the sets, both lower is better;
+                `feature_distance.py` defines them. Those that tell a texture from a blur
 """
 
 import argparse
@@ -44,13 +49,19 @@ except ImportError as error:
     sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
 
 from glcic_hub.completion import Completer
+from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR, GLCICModel, weights_name
 from train.dataset import PictureFile, find_pictures
+from train.feature_distance import feature_distance, feature_maps, kernel_distance
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
 
+PROTOCOLS = ("box", "free-form")
+STROKE_WIDTHS, STROKE_COUNTS = (10, 36), (2, 6)  # of the free-form masks at 256 px
 FIGURES = {"l1_x100": "L1 x 100", "hole_psnr": "hole PSNR", "psnr": "PSNR", "ssim": "SSIM"}
+FEATURE_FIGURES = {"feature_distance": "FD", "kid_x1000": "KID x1000"}
+DIGITS = {"ssim": 4, "feature_distance": 3}  # of the table; all others have 2
 HIGHEST_PSNR = 100.0  # of an exact fill, whose infinity would swallow the mean of all others
 SSIM_BORDER = 5  # half a window of 11
 INPAINT_RADIUS = 3
@@ -61,8 +72,9 @@ HOLE_GREY = 128
 
 @dataclass(frozen=True)
 class Protocol:
-    """Size of the pictures and range of the holes' sides, in pixels."""
+    """Name (one of PROTOCOLS), size of the pictures and range of the square holes' sides, in pixels."""
 
+    name: str = "box"
     size: int = 256
     min_hole_size: int = 88
     max_hole_size: int = 128
@@ -83,7 +95,10 @@ class Protocol:
             )
 
     def hole(self, index: int) -> np.ndarray:
-        """The mask of picture `index`: bool (size, size), True inside its square hole."""
+        """The mask of picture `index`: bool (size, size), True inside its hole."""
+        if self.name == "free-form":
+            widths = tuple(round(width * self.size / 256) for width in STROKE_WIDTHS)
+            return random_strokes((self.size, self.size), widths, STROKE_COUNTS, [SEED, index])
         rng = np.random.default_rng([SEED, index])
         side = int(rng.integers(self.min_hole_size, self.max_hole_size + 1))
         y, x = rng.integers(self.hole_margin, self.size - self.hole_margin - side + 1, size=2)
@@ -131,9 +146,13 @@ def figures(truth: np.ndarray, result: np.ndarray, mask: np.ndarray) -> dict[str
 
 
 def evaluate(
-    pictures: list[PictureFile], methods: dict[str, Method], protocol: Protocol, keep: Iterable[int] = ()
+    pictures: list[PictureFile],
+    methods: dict[str, Method],
+    protocol: Protocol,
+    keep: Iterable[int] = (),
+    features: bool = False,
 ) -> tuple[dict[str, dict[str, float]], dict[str, float], list[dict[str, np.ndarray]]]:
-    """Complete every picture with every method.
+    """Complete every picture with every method; with `features`, the FEATURE_FIGURES are measured as well.
 
     Returns the mean figures of each method, its seconds per picture, and for the pictures whose numbers are in `keep`
     the columns of the sheet: uint8 (size, size, 3) by name.
@@ -141,12 +160,16 @@ def evaluate(
     keep = set(keep)
     found = {name: [] for name in methods}
     seconds = dict.fromkeys(methods, 0.0)
+    embedded = {name: [] for name in ["truth", *methods]}  # mean features of each picture, (1, FEATURES)
     rows = []
     for index, picture in enumerate(tqdm(pictures, unit="picture", mininterval=0.5 if sys.stderr.isatty() else 60)):
         truth, mask = centre_crop(picture.decode(), protocol.size), protocol.hole(index)
         blanked = truth.copy()
         blanked[mask] = 0
         row = {"hole": np.where(mask[..., None], np.uint8(HOLE_GREY), truth), "truth": truth}
+        if features:
+            true_maps = feature_maps(truth)
+            embedded["truth"].append(true_maps[-1].mean(dim=(2, 3)))
         for name, method in methods.items():
             if index == 0:
                 method(blanked.copy(), mask.copy())  # what only the first call costs is not part of the seconds
@@ -155,12 +178,20 @@ def evaluate(
             seconds[name] += time.perf_counter() - started
             row[name] = pasted(truth, fill, mask)
             found[name].append(figures(truth, row[name], mask))
+            if features:
+                maps = feature_maps(row[name])
+                found[name][-1]["feature_distance"] = feature_distance(maps, true_maps, mask)
+                embedded[name].append(maps[-1].mean(dim=(2, 3)))
         if index in keep:
             rows.append(row)
     means = {
-        name: {figure: round(float(np.mean([one[figure] for one in of_pictures])), 5) for figure in FIGURES}
+        name: {figure: round(float(np.mean([one[figure] for one in of_pictures])), 5) for figure in of_pictures[0]}
         for name, of_pictures in found.items()
     }
+    if features and len(pictures) >= 4:
+        for name in methods:
+            distance = kernel_distance(torch.cat(embedded[name]), torch.cat(embedded["truth"]))
+            means[name]["kid_x1000"] = round(distance, 5)
     return means, {name: round(total / len(pictures), 4) for name, total in seconds.items()}, rows
 
 
@@ -189,9 +220,10 @@ def describe_model(name: str) -> dict:
 def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
     """One line per method."""
     width = max(len(name) for name in ["method", *means])
-    print(f"{'method':{width}}  " + "  ".join(f"{title:>9}" for title in FIGURES.values()) + "  s/picture")
+    titles = {figure: title for figure, title in (FIGURES | FEATURE_FIGURES).items() if figure in means["telea"]}
+    print(f"{'method':{width}}  " + "  ".join(f"{title:>9}" for title in titles.values()) + "  s/picture")
     for name, of_method in means.items():
-        cells = [f"{of_method[figure]:9.{4 if figure == 'ssim' else 2}f}" for figure in FIGURES]
+        cells = [f"{of_method[figure]:9.{DIGITS.get(figure, 2)}f}" for figure in titles]
         print(f"{name:{width}}  " + "  ".join(cells) + f"  {seconds[name]:9.3f}")
 
 
@@ -207,6 +239,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in ("min_hole_size", "max_hole_size", "hole_margin"):
         at_256 = getattr(Protocol, name)
         parser.add_argument(f"--{name}", type=int, help=f"pixels; {at_256} at --size 256, in proportion at others")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="kind of holes")
+    parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
     parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
@@ -222,18 +256,19 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate under the settings of `parse_args`; print the table and write the files."""
-    protocol = Protocol(args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
+    protocol = Protocol(args.protocol, args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
     methods |= {name: Completer(GLCICModel.from_pretrained(name)) for name in args.model}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
-    means, seconds, rows = evaluate(pictures, methods, protocol, keep=shown.tolist() if args.sheet else ())
+    shown = shown.tolist() if args.sheet else ()
+    means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features)
     print_table(means, seconds)
     if args.sheet:
         save_sheet(rows, ["hole", "truth", "telea", *dict.fromkeys(args.model)], args.sheet)
     if args.output:
         record = {
-            "protocol": {"name": "box", **asdict(protocol), "seed": SEED},
+            "protocol": {**asdict(protocol), "seed": SEED},
             "data": {"sources": [Path(source).name for source in args.data], "pictures": len(pictures)},
             "figures": means,
             "models": {name: describe_model(name) for name in dict.fromkeys(args.model)},

@@ -33,7 +33,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from glcic_hub.masks import random_boxes
+from glcic_hub.masks import bounding_box, random_boxes, random_strokes
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, Discriminator, complete_batch
 from train.dataset import TrainingCrops, find_pictures
@@ -41,6 +41,7 @@ from train.dataset import TrainingCrops, find_pictures
 PRESETS_DIR = Path(__file__).parent / "presets"
 PICTURES_FOR_MEAN = 512
 SAMPLE_PICTURES = 8
+STROKE_WIDTHS, STROKE_COUNTS = (1 / 20, 1 / 5), (1, 4)  # widths in units of --resolution
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -63,6 +64,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     holes.add_argument("--min_hole_size", type=int, help="shortest side of the random rectangles, pixels")
     holes.add_argument("--max_hole_size", type=int, help="longest side of the random rectangles, pixels")
     holes.add_argument("--hole_margin", type=int, help="least distance of the rectangles from the border, pixels")
+
+    holes.add_argument("--free_form_share", type=float, help="share of pictures with brush strokes instead, 0 to 1")
 
     networks = parser.add_argument_group("networks")
     networks.add_argument("--base_channels", type=int, help="width of all networks; the paper: 64")
@@ -131,6 +134,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
             f"--max_hole_size {args.max_hole_size} and --hole_margin {args.hole_margin} on both sides do not fit into "
             f"--resolution {args.resolution}"
         )
+    if not 0 <= args.free_form_share <= 1:
+        parser.error(f"--free_form_share {args.free_form_share} is not between 0 and 1")
     if args.max_hole_size > args.local_size:
         parser.error(f"--max_hole_size {args.max_hole_size} does not fit into --local_size {args.local_size}")
     return args
@@ -160,7 +165,26 @@ OPTIMIZERS = {
 }
 
 
-# ------------------------------------------------------------------------------------------------ losses and patches
+# ------------------------------------------------------------------------------------------ holes, losses, patches
+
+
+def random_holes(args: argparse.Namespace, count: int, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw M_c or M_d of Algorithm 1: a rectangle, or in `--free_form_share` of the pictures brush strokes.
+
+    Returns:
+        The masks, float32 (count, 1, resolution, resolution), 1 in the holes; and the holes' bounding boxes,
+        int64 (count, 4) as top, left, height, width.
+    """
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    size, sides = (args.resolution, args.resolution), (args.min_hole_size, args.max_hole_size)
+    masks, boxes = random_boxes(count, size, sides, args.hole_margin, generator)
+    widths = tuple(max(1, round(args.resolution * share)) for share in STROKE_WIDTHS)
+    for index in np.flatnonzero(rng.random(count) < args.free_form_share):
+        strokes = random_strokes(size, widths, STROKE_COUNTS, int(rng.integers(2**63)))
+        masks[index, 0] = torch.from_numpy(strokes)
+        boxes[index] = torch.tensor(bounding_box(strokes))
+    return masks.float(), boxes
 
 
 def completion_loss(completed: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -258,12 +282,9 @@ def train(args: argparse.Namespace) -> None:
         persistent_workers=args.dataloader_num_workers > 0,
     )
 
-    def random_holes(step: int, purpose: int) -> tuple[torch.Tensor, torch.Tensor]:
-        seed = np.random.SeedSequence([args.seed, step, purpose, accelerator.process_index]).generate_state(1)
-        generator = torch.Generator().manual_seed(int(seed[0]))
-        size, sides = (args.resolution, args.resolution), (args.min_hole_size, args.max_hole_size)
-        masks, boxes = random_boxes(args.train_batch_size, size, sides, args.hole_margin, generator)
-        return masks.to(device, torch.float32), boxes.to(device)
+    def draw_holes(step: int, purpose: int) -> tuple[torch.Tensor, torch.Tensor]:
+        masks, boxes = random_holes(args, args.train_batch_size, [args.seed, step, purpose, accelerator.process_index])
+        return masks.to(device), boxes.to(device)
 
     def save_model(folder: Path) -> None:
         model = GLCICModel(**model_config)
@@ -291,14 +312,14 @@ def train(args: argparse.Namespace) -> None:
         log = {}
 
         # C(x, M_c). In phase 2 the completion network stands still, its running statistics included.
-        masks, boxes = random_holes(step, purpose=0)
+        masks, boxes = draw_holes(step, purpose=0)
         network.train(phase != 2)
         with torch.set_grad_enabled(phase != 2), accelerator.autocast():
             completed = complete_batch(network, image, masks, mean).float()
         fake = composite(image, completed, masks)
 
         if phase > 1:  # update D with (C(x, M_c), M_c) as fake and (x, M_d) as real
-            _, other_boxes = random_holes(step, purpose=1)
+            _, other_boxes = draw_holes(step, purpose=1)
             discriminator.requires_grad_(True)
             with accelerator.autocast():
                 on_real = discriminator(image, local_patches(image, other_boxes, args.local_size))
@@ -443,10 +464,7 @@ def save_samples(
 ) -> None:
     """Write a picture of the run's first crops: a row with holes, a row completed, a row as they were."""
     image = torch.stack([crops[index] for index in range(min(SAMPLE_PICTURES, len(crops)))]).to(mean.device)
-    size, sides = (args.resolution, args.resolution), (args.min_hole_size, args.max_hole_size)
-    generator = torch.Generator().manual_seed(args.seed)
-    masks, _ = random_boxes(len(image), size, sides, args.hole_margin, generator)
-    masks = masks.to(mean.device, torch.float32)
+    masks = random_holes(args, len(image), [args.seed])[0].to(mean.device)
     was_training = network.training
     with torch.no_grad():
         completed = complete_batch(network.eval(), image, masks, mean)

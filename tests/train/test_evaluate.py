@@ -17,12 +17,14 @@ from skimage import data as photos
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from glcic_hub.completion import Completer
+from glcic_hub.masks import random_strokes
 from glcic_hub.model import GLCICModel
 from train import evaluate
 from train.dataset import find_pictures
 from train.evaluate import Protocol, centre_crop, figures, main, opencv_method, pasted
+from train.feature_distance import feature_distance, feature_maps
 
-FACES = Protocol(64, 15, 25, 5)
+FACES = Protocol("box", 64, 15, 25, 5)
 SMALL = ["--size", "64", "--min_hole_size", "15", "--max_hole_size", "25", "--hole_margin", "5"]
 
 
@@ -115,7 +117,7 @@ def test_holes_are_those_of_the_protocol():
         assert np.array_equal(Protocol().hole(index), expected)
 
 
-@pytest.mark.parametrize("protocol", [Protocol(), FACES, Protocol(64, 24, 24, 20)])
+@pytest.mark.parametrize("protocol", [Protocol(), FACES, Protocol("box", 64, 24, 24, 20)])
 def test_holes_are_squares_within_their_limits(protocol):
     sides = set()
     for index in range(300):
@@ -200,6 +202,29 @@ def test_means_are_those_of_the_single_pictures(folder, methods):
         for figure, value in means[name].items():
             assert value == pytest.approx(np.mean([single[figure] for single in singles]), abs=1e-5)
         assert seconds[name] >= 0
+
+
+def test_free_form_holes_are_strokes_that_the_number_decides():
+    protocol = Protocol("free-form", 128, 44, 64, 10)
+    masks = [protocol.hole(index) for index in range(6)]
+    expected = random_strokes((128, 128), (5, 18), (2, 6), [7, 3])
+    assert np.array_equal(masks[3], expected)
+    assert all(mask.shape == (128, 128) and 0 < mask.mean() < 0.9 for mask in masks)
+
+
+def test_features_are_measured_when_asked_for(folder, tmp_path):
+    """A model's features against the same maps compared by hand."""
+    record = record_of(tmp_path, "--data", str(folder), "--model", "--features", *SMALL)
+    pictures = sorted(find_pictures([folder]), key=lambda picture: picture.name)
+    distances = []
+    for index, picture in enumerate(pictures):
+        truth, mask = centre_crop(picture.decode(), 64), FACES.hole(index)
+        blanked = truth.copy()
+        blanked[mask] = 0
+        result = pasted(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
+        distances.append(feature_distance(feature_maps(result), feature_maps(truth), mask))
+    assert record["figures"]["telea"]["feature_distance"] == pytest.approx(np.mean(distances), abs=1e-4)
+    assert "kid_x1000" in record["figures"]["telea"]
 
 
 # The command

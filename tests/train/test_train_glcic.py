@@ -24,6 +24,7 @@ from train.train_glcic import (
     learning_rate_factor,
     local_patches,
     parse_args,
+    random_holes,
     real_or_fake_loss,
     train,
 )
@@ -111,6 +112,22 @@ def test_identity_initialisation_passes_the_signal_on():
         assert 0.01 < error < 0.3
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_holes_are_rectangles_or_strokes_within_their_boxes(share):
+    args = settings("--preset", "modern", "--free_form_share", str(share))
+    masks, boxes = random_holes(args, 200, [1, 2])
+    again, _ = random_holes(args, 200, [1, 2])
+    other, _ = random_holes(args, 200, [1, 3])
+    assert torch.equal(masks, again) and not torch.equal(masks, other)
+    assert masks.shape == (200, 1, 64, 64) and set(masks.unique().tolist()) == {0.0, 1.0}
+    full_boxes = 0
+    for mask, (top, left, height, width) in zip(masks[:, 0], boxes.tolist()):
+        inside = mask[top : top + height, left : left + width]
+        assert inside.sum() == mask.sum() > 0
+        full_boxes += bool(inside.all())
+    assert full_boxes / 200 == pytest.approx(1 - share, abs=0.1)
+
+
 def test_learning_rate_stays_or_falls_along_a_cosine():
     short = ("--completion_steps", "50", "--max_train_steps", "100")
     constant = settings("--lr_scheduler", "constant", *short)
@@ -160,6 +177,7 @@ PAPER = {
     "ema_decay": 0,
     "mixed_precision": "no",
     "hole_margin": 0,
+    "free_form_share": 0,
 }
 
 
