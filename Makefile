@@ -7,12 +7,12 @@ PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format peers clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
-test: .venv/dev.installed
+test: .venv/dev.installed peers
 	.venv/bin/python -m pytest --cov --cov-report=term --durations=10
 
 lint: .venv/dev.installed
@@ -23,8 +23,18 @@ format: .venv/dev.installed
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+# other clients and servers of the Hub, which the tests talk to; each has needs of its own, hence an environment
+peers: .venv-hub036/peer.installed .venv-olah/peer.installed
+
+.venv-hub036/peer.installed: PEER = huggingface_hub==0.36.2
+.venv-olah/peer.installed: PEER = olah==0.5.4 fastapi==0.165.0 starlette==1.10.0 uvicorn==0.54.0 GitPython==3.2.1
+.venv-%/peer.installed: Makefile
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(PEER)
+	@touch $@
+
 clean:
-	rm -rf .venv demo .pytest_cache .ruff_cache .coverage *.egg-info
+	rm -rf .venv .venv-* demo .pytest_cache .ruff_cache .coverage *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

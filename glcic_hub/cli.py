@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glcic_hub import __version__
+from glcic_hub.convert import KINDS
 from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
 from glcic_hub.files import FORMATS, JPEG_QUALITY, check_fits, encoded, without_transparency, write_whole
 
@@ -39,6 +40,7 @@ examples:
   glcic demo                                   completes a photo that comes with scikit-image
   glcic inpaint photo.jpg mask.png -o out.png  fills what is white in mask.png
   glcic inpaint --help                         masks, formats and more examples
+  glcic convert --help                         checkpoints of other implementations, and how exact the result is
 
 {EXIT_CODES}"""
 
@@ -75,6 +77,34 @@ DEMO_DESCRIPTION = """\
 Completes a real photo from scikit-image (pip install "glcic-hub[demo]") and writes before.png, mask.png, after.png
 and the three side by side, demo.png. Files of these names in FOLDER are overwritten.
 """
+
+CONVERT_DESCRIPTION = """\
+Turns a checkpoint of another GLCIC implementation into a model folder for --model, from_pretrained and the Hub. What a
+model of this package cannot compute exactly is refused with the reason; no code in the checkpoint is executed.
+"""
+
+CONVERT_EPILOG = f"""\
+kinds, recognised from the content of SOURCE:
+  torch7      the official .t7 files and others of their network: exact
+  sequential  state dicts of the same network in PyTorch: exact. Names: 0.weight ... 48.bias; 0.0.weight ... 16.bias;
+              conv1_1.conv.weight ... decoder2_3.conv.bias. --mean is needed: these files do not say it
+  mmagic      MMagic's .pth: input exact; it clamps its output where this network has a sigmoid, so that it is converted
+              only with --approximate, and then every value is off by at most 0.0561 (14 of 255)
+  otenim      GLCIC-PyTorch's .pth: recognised, but refused: it normalises after the ReLU, which is another network
+  A .pth file must hold tensors alone (a state dict, or a checkpoint with one); a pickled module is not loaded.
+
+licence:
+  The official weights, in every format, are under CC BY-NC-SA 4.0, and so is what is made from them. README.md in
+  FOLDER says where the weights come from, how exact they are, and the licence as far as it is known.
+
+examples:
+  glcic convert completionnet_places2.t7 -o places2
+  glcic inpaint photo.jpg mask.png -o out.png --model ./places2
+  glcic convert completionnet_places2.pth -o places2 --mean 0.4560 0.4472 0.4155
+  glcic convert faces.t7 -o faces --sample-size 160 --max-hole-size 96
+  glcic convert gl_places.pth -o mmagic --approximate
+
+{EXIT_CODES}"""
 
 
 class WrongUse(Exception):
@@ -147,6 +177,33 @@ def demo(args: argparse.Namespace) -> None:
     _say(args, f"completed the hole in {seconds:.1f} seconds")
 
 
+def convert(args: argparse.Namespace) -> None:
+    """`glcic convert`."""
+    _check_is_readable(args.source, "a checkpoint")
+    _check_may_make(args.out)
+    from glcic_hub.convert import convert as convert_file
+    from glcic_hub.convert import save_whole
+
+    try:
+        model, notes = convert_file(
+            args.source,
+            kind=None if args.kind == "auto" else args.kind,
+            mean=args.mean,
+            sample_size=args.sample_size,
+            max_hole_size=args.max_hole_size,
+            approximate=args.approximate,
+        )
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"cannot convert {_quoted(args.source)}: {_reason(error)}") from error
+    try:
+        save_whole(model, args.out)
+    except OSError as error:
+        raise FailedWork(f"cannot write {_quoted(args.out)}: {_reason(error)}") from error
+    for note in notes:
+        _say(args, note)
+    print(args.out)
+
+
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("glcic", description=DESCRIPTION, epilog=EPILOG, formatter_class=raw)
@@ -187,6 +244,39 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--photo", choices=PHOTOS, default=DEFAULT_PHOTO, help="which photo (default: %(default)s)")
     _add_model(command)
     command.set_defaults(run=demo)
+
+    command = commands.add_parser(
+        "convert",
+        help="turn a checkpoint of another implementation into a model folder",
+        description=CONVERT_DESCRIPTION,
+        epilog=CONVERT_EPILOG,
+        formatter_class=raw,
+    )
+    command.add_argument("source", metavar="SOURCE", type=Path, help="the checkpoint: a .t7 or .pth file")
+    command.add_argument(
+        "-o", "--out", metavar="FOLDER", type=Path, required=True, help="the model folder to make; new or empty"
+    )
+    command.add_argument(
+        "--from", dest="kind", choices=("auto", *KINDS), default="auto", help="refuse SOURCE if it is of another kind"
+    )
+    command.add_argument(
+        "--mean",
+        metavar=("R", "G", "B"),
+        nargs=3,
+        type=float,
+        help="mean colour of the training pictures, from 0 to 1, where SOURCE does not say it",
+    )
+    command.add_argument(
+        "--sample-size", metavar="N", type=_pixels, help="side of the training crops in pixels (the paper: 256)"
+    )
+    command.add_argument(
+        "--max-hole-size",
+        metavar="N",
+        type=_pixels,
+        help="longest side of the training holes in pixels (the paper: 128; default: half of the crops, at most 128)",
+    )
+    command.add_argument("--approximate", action="store_true", help="allow a result with a known largest error")
+    command.set_defaults(run=convert)
     return parser
 
 
@@ -200,6 +290,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _quality(text: str) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= 100):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
+    return int(text)
+
+
+def _pixels(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 10_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10000")
     return int(text)
 
 
@@ -232,13 +328,13 @@ def _format_of(out: Path, quality: int | None) -> str:
     return file_format
 
 
-def _check_is_readable(path: Path) -> None:
+def _check_is_readable(path: Path, wanted: str = "a picture") -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
         raise WrongUse(f"cannot read {_quoted(path)}: {_reason(error)}") from error
     if stat.S_ISDIR(mode):
-        raise WrongUse(f"{_quoted(path)} is a folder, not a picture")
+        raise WrongUse(f"{_quoted(path)} is a folder, not {wanted}")
 
 
 def _check_may_write(out: Path, force: bool) -> None:
@@ -253,6 +349,22 @@ def _check_may_write(out: Path, force: bool) -> None:
         raise WrongUse(f"cannot write {_quoted(out)}: {_reason(error)}") from error
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise FailedWork(f"the folder {_quoted(out.parent)} is not writable")
+
+
+def _check_may_make(folder: Path) -> None:
+    try:
+        if folder.is_symlink() or folder.exists():
+            if not folder.is_dir():
+                raise WrongUse(f"{_quoted(folder)} is not a folder; -o is the name of the folder to make")
+            if any(folder.iterdir()):
+                raise WrongUse(f"the folder {_quoted(folder)} is not empty; choose a new one with -o")
+        parent = Path(os.path.realpath(folder)).parent
+        if not parent.is_dir():
+            raise WrongUse(f"there is no folder {_quoted(folder.parent)} to make {_quoted(folder)} in")
+    except OSError as error:  # For example, the name is too long.
+        raise WrongUse(f"cannot make {_quoted(folder)}: {_reason(error)}") from error
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise FailedWork(f"the folder {_quoted(folder.parent)} is not writable")
 
 
 def _read(image_path: Path, mask_path: Path | None) -> "tuple[Picture, np.ndarray]":

@@ -3,7 +3,9 @@
 Needs torch, huggingface_hub and safetensors; never imports diffusers.
 """
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.constants import CONFIG_NAME
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -20,6 +23,8 @@ from glcic_hub.network import CompletionNetwork, complete_batch
 
 PRETRAINED_DIR = Path(__file__).parent / "pretrained"
 DEFAULT_NAME = "glcic-scenes"
+PIPELINE_COMPONENT = "completion_network"
+"""What a pipeline calls the model, and the folder in which it saves it."""
 
 PAPER_URL = "https://doi.org/10.1145/3072959.3073659"
 CARD_TEMPLATE = """---
@@ -128,7 +133,8 @@ class GLCICModel(
         Args:
             pretrained_model_name_or_path: a model that is embedded in the package (`"glcic-scenes"`), a folder, or a
                 Hub repository id. Without it: the embedded default. A folder wins over a repository of the same name.
-            subfolder: where the model lies in the folder or repository, for example `"completion_network"`.
+            subfolder: where the model lies in the folder or repository. Without it: at the top, or where a pipeline
+                holds it.
             variant: read `model.<variant>.safetensors`, for example `"fp16"`.
             dtype: type of the loaded weights; float32 without it, whatever the type in the file.
             torch_dtype: the older name of `dtype`, which diffusers uses for components.
@@ -164,9 +170,20 @@ class GLCICModel(
             )
             return Path(downloaded)
 
-        config_path = path_of(CONFIG_NAME)
+        try:
+            config_path = path_of(CONFIG_NAME)
+        except (FileNotFoundError, EntryNotFoundError) as error:
+            if subfolder is not None:
+                raise
+            subfolder = PIPELINE_COMPONENT
+            try:
+                config_path = path_of(CONFIG_NAME)
+            except (FileNotFoundError, EntryNotFoundError):
+                raise error from None
         settings = {**_read_config(config_path), **config}
         weights = path_of(weights_name(variant))
+        if folder is None:
+            _check_download(weights)
         try:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
@@ -252,6 +269,13 @@ def _read_config(path: Path) -> dict:
         return {key: value for key, value in settings.items() if not key.startswith("_")}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} is not a JSON object with the model's settings: {error}") from error
+
+
+def _check_download(path: Path) -> None:
+    """Compare a large file in the Hub's cache with the SHA-256 that it is named by: safetensors has no checksum."""
+    digest = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", digest) and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise ValueError(f"{path} is damaged; load it again with force_download=True")
 
 
 def _load_strictly(model: nn.Module, path: Path) -> None:

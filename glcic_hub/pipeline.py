@@ -17,9 +17,8 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
 from glcic_hub.completion import Completer
-from glcic_hub.model import GLCICModel, embedded_models
+from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
 
-COMPONENT = "completion_network"
 HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 MODEL_ARGUMENTS = (*HUB_ARGUMENTS, "variant", "dtype", "torch_dtype")
 
@@ -33,8 +32,9 @@ class GLCICPipeline(DiffusionPipeline):
         completion_network: the model that fills the holes.
     """
 
-    model_cpu_offload_seq = COMPONENT
-    _exclude_from_cpu_offload = [COMPONENT]  # sequential offloading empties modules until they are called; ours is read
+    model_cpu_offload_seq = PIPELINE_COMPONENT
+    # Sequential offloading empties modules until they are called; ours is read, to fold it.
+    _exclude_from_cpu_offload = [PIPELINE_COMPONENT]
 
     def __init__(self, completion_network: GLCICModel):
         super().__init__()
@@ -56,12 +56,12 @@ class GLCICPipeline(DiffusionPipeline):
         """
         name = pretrained_model_name_or_path
         is_pipeline = name is not None and _holds_pipeline(name, {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs})
-        if COMPONENT not in kwargs:
+        if PIPELINE_COMPONENT not in kwargs:
             model_arguments = {key: kwargs[key] for key in MODEL_ARGUMENTS if key in kwargs}
-            subfolder = COMPONENT if is_pipeline else None
-            kwargs[COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
+            subfolder = PIPELINE_COMPONENT if is_pipeline else None
+            kwargs[PIPELINE_COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
         if not is_pipeline:
-            return cls(kwargs[COMPONENT])
+            return cls(kwargs[PIPELINE_COMPONENT])
         kwargs.pop("variant", None)  # it chose the weights above; there is nothing else to choose
         return super().from_pretrained(name, **kwargs)
 

@@ -165,6 +165,16 @@ def test_subfolder(model, folder):
         GLCICModel.from_pretrained(folder.parent)
 
 
+def test_a_pipeline_folder_holds_the_model(model, tmp_path):
+    """Also as a variant; what a folder without any model says names the folder's own file."""
+    model.save_pretrained(tmp_path / "completion_network", variant="fp16")
+    (tmp_path / "model_index.json").write_text("{}")
+    assert_same_state(GLCICModel.from_pretrained(tmp_path, variant="fp16").state_dict(), model.state_dict())
+    (tmp_path / "completion_network" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "config.json"))):
+        GLCICModel.from_pretrained(tmp_path)
+
+
 def test_str_and_path_are_the_same(model, folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     for name in (str(folder), folder, "model", "./model"):

@@ -4,9 +4,10 @@
         hub.add_repo("someone/model", {"config.json": b"{}"})
         subprocess.run([...], env=hub.env(home))
 
-The clients find it by `HF_ENDPOINT`. Standard library only. It knows one user, who may write to the repositories under
-her own name; branches, tags, commits, listings, downloads, and uploads of large files by the basic LFS transfer. As the
-public Hub does, it sends the clients to another host (here: another name of the same one) for large files.
+The clients find it by `HF_ENDPOINT`. Standard library only. It knows two users, who may write to the repositories under
+their own names; private and gated repositories, branches, tags, commits, listings, downloads (also of ranges), and
+uploads of large files by the basic LFS transfer. As the public Hub does, it sends the clients to another host (here:
+another name of the same one) for large files. `fault` makes it fail.
 """
 
 import base64
@@ -14,12 +15,16 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import threading
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 USER, TOKEN = "tester", "hf_loopback_tester"
+STRANGER, STRANGER_TOKEN = "stranger", "hf_loopback_stranger"
+USERS = {TOKEN: USER, STRANGER_TOKEN: STRANGER}
 DATE = "2017-07-01T00:00:00.000Z"
 LARGE_FILES = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.onnx")
 
@@ -38,11 +43,34 @@ class Reply(Exception):
         self.data = data if data is not None else b"" if payload is None else json.dumps(payload).encode()
 
 
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests for a path. The path is a glob and not quoted.
+
+    Kinds: "unavailable" answers 503. The others serve a file: "truncate" only its first `after` bytes, as if they were
+    all; "corrupt" flips the byte at `after`; "drop" closes the connection after `after` bytes; "stall" sends nothing
+    more after them until `released` is set (`reached` says that it is so far), then closes the connection.
+    """
+
+    kind: str
+    path: str
+    method: str = "GET"
+    after: int = 0
+    times: int = 1
+    reached: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self):
+        if self.kind not in ("unavailable", "truncate", "corrupt", "drop", "stall"):
+            raise ValueError(self.kind)
+
+
 class Repository:
     """One repository: every commit is a table of its files."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, private=False, gated_for=None):
+        self.name, self.owner = name, name.split("/")[0]
+        self.private, self.gated_for = private, gated_for
         self.commits = {}  # commit id -> {path: entry}
         self.branches, self.tags = {}, {}  # name -> commit id
         self.commit("main", {})
@@ -61,12 +89,15 @@ class Repository:
 
 
 class LoopbackHub:
-    """The server. `requests` is the log of what it was asked: dictionaries with "method", "path" and "status"."""
+    """The server. `requests` is the log of what it was asked.
+
+    It holds dictionaries with "method", "path", "status", "range" (the header) and "token" (whether one was sent).
+    """
 
     def __init__(self, folder):
         self.objects = Path(folder)
         self.objects.mkdir(parents=True)
-        self.repositories, self.requests, self.lock = {}, [], threading.RLock()
+        self.repositories, self.requests, self.faults, self.lock = {}, [], [], threading.RLock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.large_file_url = self.url.replace("127.0.0.1", "localhost")
@@ -86,10 +117,14 @@ class LoopbackHub:
         env |= {f"HF_HUB_DISABLE_{what}": "1" for what in ("XET", "TELEMETRY", "PROGRESS_BARS", "UPDATE_CHECK")}
         return env if anonymous else env | {"HF_TOKEN": TOKEN}
 
-    def add_repo(self, name, files):
-        """Commit `files` (path -> bytes) to the repository, which is made when it does not exist."""
+    def add_repo(self, name, files, private=False, gated_for=None):
+        """Commit `files` (path -> bytes) to the repository, which is made when it does not exist.
+
+        `private`: others than the owner do not learn that it exists. `gated_for`: the users who may read its files
+        besides the owner; None is everybody.
+        """
         with self.lock:
-            repo = self.repositories.setdefault(name, Repository(name))
+            repo = self.repositories.setdefault(name, Repository(name, private, gated_for))
             new = {path: self.entry(path, data) for path, data in files.items()}
             return repo.commit("main", repo.resolve("main")[1] | new)
 
@@ -97,6 +132,19 @@ class LoopbackHub:
         """The contents of a repository: path -> bytes."""
         files = self.repositories[name].resolve(revision)[1]
         return {path: self.read(entry) for path, entry in files.items()}
+
+    def fault(self, kind, path, **details):
+        """Let the next matching requests fail, see `Fault`."""
+        self.faults.append(Fault(kind, path, **details))
+        return self.faults[-1]
+
+    def take_fault(self, method, path):
+        with self.lock:
+            for fault in self.faults:
+                if fault.times > 0 and fault.method == method and fnmatch.fnmatch(path, fault.path):
+                    fault.times -= 1
+                    return fault
+        return None
 
     def entry(self, path, data):
         sha256 = hashlib.sha256(data).hexdigest()
@@ -125,19 +173,41 @@ class Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(url.query)
         # Split first, unquote after: a revision such as refs%2Fpr%2F1 is one segment.
         parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        path = "/" + "/".join(parts)
         self.raw = self.body() if self.command in ("POST", "PUT", "DELETE") else b""
+        fault = self.hub.take_fault(self.command, path)
         try:
+            if fault and fault.kind == "unavailable":
+                raise Reply(503, message="The Hub is not available at the moment")
             with self.hub.lock:
                 self.route(parts)
             raise Reply(404, message=f"no such route: {self.command} {url.path}")
         except Reply as reply:
-            self.hub.requests.append({"method": self.command, "path": "/" + "/".join(parts), "status": reply.status})
-            self.send_response(reply.status)
-            for key, value in {**reply.headers, "Content-Length": str(len(reply.data))}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(reply.data)
+            asked = {"method": self.command, "path": path, "status": reply.status}
+            asked |= {"range": self.headers.get("Range"), "token": "Authorization" in self.headers}
+            self.hub.requests.append(asked)
+            try:
+                self.send(reply, fault)
+            except ConnectionError:  # the client is gone
+                self.close_connection = True
+
+    def send(self, reply, fault):
+        data, end = reply.data, len(reply.data)
+        if fault and fault.kind == "truncate":
+            data = data[: fault.after]
+        elif fault and fault.kind == "corrupt":
+            data = data[: fault.after] + bytes([data[fault.after] ^ 255]) + data[fault.after + 1 :]
+        elif fault and fault.kind in ("drop", "stall"):
+            end, self.close_connection = fault.after, True
+        self.send_response(reply.status)
+        for key, value in {**reply.headers, "Content-Length": str(len(data))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data[:end])
+        if fault and fault.kind == "stall":
+            fault.reached.set()
+            fault.released.wait(60)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
 
@@ -153,11 +223,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def route(self, parts):
         match parts:
-            case ["lfs", sha256]:
+            case ["lfs", sha256, *_]:
                 self.large_file(sha256)
             case ["api", "whoami-v2"]:
-                self.check_user()
-                raise Reply(200, {"type": "user", "id": USER, "name": USER, "fullname": USER, "orgs": []})
+                user = self.user(required=True)
+                raise Reply(200, {"type": "user", "id": user, "name": user, "fullname": user, "orgs": []})
             case ["api", "validate-yaml"]:
                 raise Reply(200, {"errors": [], "warnings": []})
             case ["api", "repos", "create"]:
@@ -169,27 +239,38 @@ class Handler(BaseHTTPRequestHandler):
             case [owner, name, "resolve", revision, *path]:
                 self.download(f"{owner}/{name}", revision, "/".join(path))
 
-    def check_user(self):
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+    def user(self, required=False):
+        """Who asks; None is anonymous."""
+        header = self.headers.get("Authorization")
+        user = USERS.get((header or "").removeprefix("Bearer "))
+        if user is None and (header or required):
             raise Reply(401, message="Invalid username or password.")
+        return user
 
-    def repository(self, name, write=False):
-        if write:
-            self.check_user()
-        if name not in self.hub.repositories:
-            raise Reply(404 if "Authorization" in self.headers else 401, code="RepoNotFound", message="Not found")
-        if write and not name.startswith(f"{USER}/"):
+    def repository(self, name, write=False, content=False):
+        user, repo = self.user(required=write), self.hub.repositories.get(name)
+        if repo is None or (repo.private and user != repo.owner):
+            raise Reply(404 if user else 401, code="RepoNotFound", message="Repository not found")
+        if write and user != repo.owner:
             raise Reply(403, message=f"You don't have the rights to write to {name}")
-        return self.hub.repositories[name]
+        if content and repo.gated_for is not None and user not in (repo.owner, *repo.gated_for):
+            # the words of the public Hub
+            message = f"Access to model {name} is restricted and you are not in the authorized list. "
+            message += f"Visit {self.hub.url}/{name} to ask for access."
+            if user is None:
+                message = f"Access to model {name} is restricted. You must have access to it and be authenticated "
+                message += "to access it. Please log in."
+            raise Reply(403 if user else 401, code="GatedRepo", message=message)
+        return repo
 
     def create(self):
-        self.check_user()
-        data = json.loads(self.raw)
-        name = f"{data.get('organization') or USER}/{data['name']}"
+        user, data = self.user(required=True), json.loads(self.raw)
+        name = f"{data.get('organization') or user}/{data['name']}"
         answer = {"url": f"{self.hub.url}/{name}", "name": name, "id": name}
         if name in self.hub.repositories:
             raise Reply(409, answer, message="You already created this model repo")
-        self.hub.repositories[name] = Repository(name)
+        private = data.get("visibility") == "private" or bool(data.get("private"))
+        self.hub.repositories[name] = Repository(name, private)
         raise Reply(200, answer)
 
     def api(self, name, action="revision", revision="main", *path):
@@ -215,8 +296,9 @@ class Handler(BaseHTTPRequestHandler):
     def info(self, repo, revision):
         commit_id, files = repo.resolve(revision)
         siblings = [{"rfilename": path, "blobId": files[path]["oid"], "size": files[path]["size"]} for path in files]
-        facts = {"id": repo.name, "modelId": repo.name, "author": repo.name.split("/")[0], "sha": commit_id}
-        facts |= {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": []}
+        facts = {"id": repo.name, "modelId": repo.name, "author": repo.owner, "sha": commit_id}
+        facts |= {"private": repo.private, "gated": False if repo.gated_for is None else "manual", "disabled": False}
+        facts |= {"downloads": 0, "likes": 0, "tags": []}
         raise Reply(200, facts | {"siblings": siblings, "createdAt": DATE, "lastModified": DATE, "cardData": {}})
 
     def tree(self, files, folder):
@@ -284,10 +366,17 @@ class Handler(BaseHTTPRequestHandler):
             raise Reply(200, {})
         if not path.exists():
             raise Reply(404, message="no such object")
-        raise Reply(200, data=path.read_bytes(), headers={"ETag": f'"{sha256}"'})
+        data, headers = path.read_bytes(), {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"}
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+            if first > last:
+                raise Reply(416, headers={"Content-Range": f"bytes */{len(data)}"})
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            raise Reply(206, data=data[first : last + 1], headers=headers)
+        raise Reply(200, data=data, headers=headers)
 
     def download(self, name, revision, path):
-        commit_id, files = self.repository(name).resolve(revision)
+        commit_id, files = self.repository(name, content=True).resolve(revision)
         headers = {"X-Repo-Commit": commit_id}
         if path not in files:
             raise Reply(404, code="EntryNotFound", message="Entry not found", headers=headers)
@@ -295,6 +384,6 @@ class Handler(BaseHTTPRequestHandler):
         headers["ETag"] = f'"{entry["oid"]}"'
         if entry["lfs"]:
             headers |= {"X-Linked-Etag": f'"{entry["sha256"]}"', "X-Linked-Size": str(entry["size"])}
-            headers["Location"] = f"{self.hub.large_file_url}/lfs/{entry['sha256']}"
+            headers["Location"] = f"{self.hub.large_file_url}/lfs/{entry['sha256']}/{quote(f'{name}/{path}')}"
             raise Reply(302, headers=headers)
         raise Reply(200, data=self.hub.read(entry), headers=headers)

@@ -5,27 +5,15 @@ The models are told apart by one bias: 1/3 as float32 and as float16 are differe
 
 import json
 
-import pytest
 import torch
 from safetensors.torch import load, save
 
 from glcic_hub.model import GLCICModel
+from tests.hub.clients import MAKE
 
 FULL, HALF = torch.tensor(1 / 3).item(), torch.tensor(1 / 3).half().item()
 MODEL_FILES = {"README.md", "config.json", "model.safetensors"}
 
-MAKE = """
-import torch
-from glcic_hub import GLCICModel
-
-def make(bias):
-    model = GLCICModel(base_channels=4, mean=(0.25, 0.5, 0.75), sample_size=64, max_hole_size=24)
-    torch.nn.init.constant_(model.network.output.bias, bias)
-    return model
-
-def facts(model):
-    return [model.network.output.bias[0].item(), str(model.dtype), model.mean.tolist(), model.sample_size]
-"""
 LOAD = (
     MAKE
     + """
@@ -50,29 +38,6 @@ report["bare v1"] = pipeline_facts(GLCICPipeline.from_pretrained("tester/model",
 report["bare fp16"] = pipeline_facts(GLCICPipeline.from_pretrained("tester/model", **half))
 """
 )
-
-
-@pytest.fixture(scope="module")
-def pushed(hub, client):
-    """The repositories tester/model and tester/pipe: at the tag v1 the bias is 1, later 1/3 in both variants."""
-    client(
-        MAKE
-        + """
-from huggingface_hub import create_tag
-from glcic_hub import GLCICPipeline
-
-make(1).push_to_hub("tester/model")
-GLCICPipeline(make(1)).push_to_hub("tester/pipe")
-for name in ("tester/model", "tester/pipe"):
-    create_tag(name, tag="v1")
-make(1/3).push_to_hub("tester/model")
-make(1/3).half().save_pretrained("half", variant="fp16", push_to_hub=True, repo_id="tester/model")
-GLCICPipeline(make(1/3)).push_to_hub("tester/pipe")
-GLCICPipeline(make(1/3).half()).push_to_hub("tester/pipe", variant="fp16")
-""",
-        home="author",
-    )
-    return hub
 
 
 def test_pushed_files(pushed):
