@@ -7,13 +7,21 @@ PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format peers clean
+.PHONY: demo test lint format space browser peers clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
 test: .venv/dev.installed peers
 	.venv/bin/python -m pytest --cov --cov-report=term --durations=10
+
+# the demo page, on http://127.0.0.1:7860
+space: .venv/space.installed
+	.venv/bin/python spaces_app/app.py
+
+# Chromium for the tests of the page, where it is not there yet (Debian, as root)
+browser:
+	command -v chromium > /dev/null || (apt-get update && apt-get install --yes --no-install-recommends chromium)
 
 lint: .venv/dev.installed
 	.venv/bin/ruff check .

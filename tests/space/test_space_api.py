@@ -1,0 +1,71 @@
+"""The Space called by programs: right answers, sentences for errors, many callers at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from glcic_hub import GLCICPipeline
+
+CALLERS = 20
+
+
+@pytest.fixture(scope="module")
+def client(space):
+    return Client(space, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def expected(photo, hole, model_folder) -> np.ndarray:
+    return np.asarray(GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), hole).images[0])
+
+
+def test_one_photo(client, photo, mask, expected):
+    path = client.predict(image=handle_file(photo), mask=handle_file(mask), api_name="/inpaint")
+    assert path.endswith(".png")
+    assert np.array_equal(np.asarray(Image.open(path)), expected)
+
+
+def test_several_photos(client, photo, mask, expected):
+    files = [handle_file(photo)] * 2
+    paths = client.predict(photos=files, mask_files=[handle_file(mask)], api_name="/inpaint_batch")
+    assert len(paths) == 2
+    assert all(np.array_equal(np.asarray(Image.open(path)), expected) for path in paths)
+
+
+def test_errors_are_sentences(client, photo, mask, tmp_path):
+    Image.new("L", (9, 9), 255).save(tmp_path / "small.png")
+    with pytest.raises(AppError, match="the mask is 9x9 but its picture is 301x199"):
+        client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "small.png"), api_name="/inpaint")
+    Image.new("1", (301, 199)).save(tmp_path / "black.png")
+    with pytest.raises(AppError, match="Nothing is painted"):
+        client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "black.png"), api_name="/inpaint")
+    with pytest.raises(AppError, match="Give an image and a mask"):
+        client.predict(image=handle_file(photo), mask=None, api_name="/inpaint")
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    with pytest.raises(AppError, match="100 megapixels"):
+        client.predict(image=handle_file(tmp_path / "huge.png"), mask=handle_file(mask), api_name="/inpaint")
+
+
+def test_only_the_documented_endpoints_are_public(client):
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/inpaint", "/inpaint_batch"}
+
+
+def test_many_at_once_get_their_own_answers(client, mask, hole, model_folder, tmp_path):
+    pipeline = GLCICPipeline.from_pretrained(model_folder)
+    rng = np.random.default_rng(0)
+    photos = [Image.fromarray(rng.integers(0, 256, (*hole.shape, 3), np.uint8)) for _ in range(CALLERS)]
+    paths = [tmp_path / f"{index}.png" for index in range(CALLERS)]
+    for image, path in zip(photos, paths):
+        image.save(path)
+
+    def call(path):
+        return client.predict(image=handle_file(path), mask=handle_file(mask), api_name="/inpaint")
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        answers = list(callers.map(call, paths))
+    for image, answer in zip(photos, answers):
+        assert np.array_equal(np.asarray(Image.open(answer)), np.asarray(pipeline(image, hole).images[0]))

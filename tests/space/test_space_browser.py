@@ -1,0 +1,144 @@
+"""The Space as a person uses it, in Chromium: open, paint, complete, compare, download."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+SCREENSHOTS = Path(__file__).parents[2] / "outputs" / "space-screenshots"
+GROWN = 4  # the page's own choice for "Grow the mask"
+SECOND = 1000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: run `make browser` once"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS.split())
+        yield running
+        running.close()
+
+
+@pytest.fixture(params=[("desktop", 1280, "light"), ("phone", 390, "dark")], ids=lambda param: param[0])
+def page(request, browser, space):
+    name, width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(60 * SECOND)
+    page = context.new_page()
+    page.goto(space, wait_until="domcontentloaded")
+    page.wait_for_selector("#photo input[type=file]", state="attached")
+    yield page
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{request.function.__name__}-{name}.png", full_page=True)
+    context.close()
+
+
+def open_photo(page: Page, path: Path) -> None:
+    page.set_input_files("#photo input[type=file]", path)
+    page.wait_for_selector("#editor canvas")
+    page.wait_for_timeout(3 * SECOND)  # the editor lays itself out
+
+
+def paint(page: Page, *points: tuple[float, float]) -> None:
+    """One stroke through points that are given as shares of the editor's canvas, (0.5, 0.5) being its middle."""
+    page.click("#editor button[aria-label='Brush']")
+    box = page.locator("#editor canvas").first.bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1.5 * SECOND)
+
+
+def complete(page: Page) -> None:
+    page.click("#go")
+    expect(page.locator("#status")).to_contain_text("Completed in", timeout=60 * SECOND)
+
+
+def download(page: Page) -> np.ndarray:
+    with page.expect_download() as downloading:
+        page.click("#download")
+    assert downloading.value.suggested_filename.endswith(".png")
+    return np.asarray(Image.open(downloading.value.path()))
+
+
+def test_a_painted_photo_is_completed(page, photo):
+    open_photo(page, photo)
+    paint(page, (0.45, 0.5), (0.55, 0.5), (0.55, 0.55))
+    complete(page)
+    assert page.locator("#slider img").count() == 2
+    before, after = np.asarray(Image.open(photo)), download(page)
+    assert after.shape == before.shape
+    changed = (after != before).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert changed.mean() > 0.003, "what was painted over has changed"
+    assert changed.mean() < 0.5
+    middle = np.array(changed.shape) / 2
+    assert abs(rows.mean() - middle[0]) < 40 and abs(columns.mean() - middle[1]) < 40
+    # Nothing has changed but one patch around the stroke.
+    patch = changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert patch.mean() > 0.3
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "no scrolling sideways"
+
+
+def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, hole):
+    open_photo(page, photo)
+    page.click("#options button")
+    page.set_input_files("#mask input[type=file]", mask)
+    page.wait_for_timeout(2 * SECOND)
+    complete(page)
+    first = download(page)
+    near = np.zeros_like(hole)
+    near[60 - GROWN : 90 + GROWN, 120 - GROWN : 170 + GROWN] = True
+    before = np.asarray(Image.open(photo))
+    assert np.array_equal(first[~near], before[~near])
+    assert (first[hole] != before[hole]).mean() > 0.5
+
+    page.click("#go-on")
+    expect(page.locator("#status")).not_to_contain_text("Completed in")
+    page.click("#reuse")
+    page.wait_for_timeout(3 * SECOND)
+    complete(page)
+    second = download(page)
+    wider = np.zeros_like(hole)
+    wider[60 - 2 * GROWN : 90 + 2 * GROWN, 120 - 2 * GROWN : 170 + 2 * GROWN] = True
+    assert np.array_equal(second[~wider], first[~wider])
+    assert not np.array_equal(second, first)
+
+
+def test_an_example_is_one_click_away(page):
+    page.click("#example-rocket")
+    page.wait_for_selector("#editor canvas")
+    complete(page)
+    example = np.asarray(Image.open(Path(__file__).parents[2] / "spaces_app/examples/rocket.jpg"))
+    assert download(page).shape == example.shape
+
+
+def test_mistakes_get_a_message(page, photo, tmp_path):
+    def message() -> str:
+        return page.locator(".toast-body, .toast-text").last.inner_text(timeout=30 * SECOND)
+
+    page.click("#go")
+    assert "Open a photo first" in message()
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    page.set_input_files("#photo input[type=file]", tmp_path / "huge.png")
+    expect(page.locator(".toast-body, .toast-text").last).to_contain_text("100 megapixels", timeout=60 * SECOND)
+
+
+def test_everything_has_a_name_for_screen_readers(page, photo):
+    open_photo(page, photo)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, textarea')].filter(e => e.offsetParent &&
+        !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))
+        .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
