@@ -7,7 +7,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format space browser peers clean
+.PHONY: demo test lint format space card browser peers clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
@@ -18,6 +18,10 @@ test: .venv/dev.installed peers
 # the demo page, on http://127.0.0.1:7860
 space: .venv/space.installed
 	.venv/bin/python spaces_app/app.py
+
+# the model card and the Hub repository of the embedded weights, in build/
+card: .venv/dev.installed
+	.venv/bin/python -m model_card.build
 
 # Chromium for the tests of the page, where it is not there yet (Debian, as root)
 browser:

@@ -5,7 +5,6 @@ python app.py        serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRA
 
 import functools
 import os
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
@@ -69,14 +68,20 @@ def run(photo: Image.Image | None, editor: dict | None, mask_path: str | None, g
     if mask_path:
         mask |= work.read_mask(mask_path, photo.size)
     result = work.complete(photo, mask, model, int(grow), int(feather))
-    path = Path(tempfile.mkdtemp()) / "completed.png"
-    result.image.save(path)
-    mask_file = path.with_name("mask.png")
-    result.mask.save(mask_file)
+    folder = work.result_folder()
+    result.image.save(folder / "completed.png")
+    result.mask.save(folder / "mask.png")
     megapixels = photo.width * photo.height / work.MEGAPIXEL
     status = f"Completed in {result.seconds:.1f} s ({photo.width} x {photo.height}, {megapixels:.1f} megapixels)."
     shown = gr.update(visible=True)
-    return (photo.convert("RGB"), result.image.convert("RGB")), str(path), status, result.image, str(mask_file), shown
+    return (
+        (photo.convert("RGB"), result.image.convert("RGB")),
+        str(folder / "completed.png"),
+        status,
+        result.image,
+        str(folder / "mask.png"),
+        shown,
+    )
 
 
 @message_for_visitors
@@ -93,7 +98,7 @@ def inpaint_batch(photos: list[str] | None, mask_files: list[str] | None, model:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
-    return work.complete_files(photos, mask_files, Path(tempfile.mkdtemp()), model)
+    return work.complete_files(photos, mask_files, work.result_folder(), model)
 
 
 def open_example(name: str):
@@ -110,7 +115,9 @@ def take_mask_again(photo: Image.Image | None, mask: str | None):
 def build() -> gr.Blocks:
     """The page and its API."""
     names = work.models()
-    with gr.Blocks(title="Photo completion (GLCIC)", delete_cache=(600, 3600), analytics_enabled=False) as page:
+    with gr.Blocks(
+        title="Photo completion (GLCIC)", delete_cache=(600, work.KEPT_SECONDS), analytics_enabled=False
+    ) as page:
         photo, result = gr.State(), gr.State()
         gr.Markdown(INTRODUCTION)
         with gr.Row(equal_height=False):
@@ -145,7 +152,7 @@ def build() -> gr.Blocks:
                     grow = gr.Slider(0, 64, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
                     feather = gr.Slider(0, 64, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather")
                     mask = gr.Image(
-                        label="Mask of the photo's size, white = fill; added to what is painted",
+                        label="Mask, white = fill",
                         type="filepath",
                         sources=["upload", "clipboard"],
                         height=180,

@@ -5,6 +5,8 @@ Every function raises ValueError with a sentence for the visitor when something 
 
 import functools
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,8 @@ from glcic_hub.model import DEFAULT_NAME, embedded_models
 
 MEGAPIXEL = 1_000_000
 LARGEST_PHOTO = 40 * MEGAPIXEL
+KEPT_SECONDS = 3600
+_RESULTS = Path(tempfile.mkdtemp(prefix="completed-"))
 
 try:  # ZeroGPU lends a graphics card to the decorated function
     from spaces import GPU as borrow_gpu
@@ -90,6 +94,14 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
         return masks.read(path, size[::-1])
     except (OSError, TypeError) as error:
         raise ValueError("The mask is not a picture that can be read.") from error
+
+
+def result_folder() -> Path:
+    """A new folder for result files; those that are older than `KEPT_SECONDS` go."""
+    for old in _RESULTS.iterdir():
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=_RESULTS))
 
 
 @borrow_gpu

@@ -1,6 +1,8 @@
 """What the Space does with a photo, without a server."""
 
+import os
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -117,6 +119,15 @@ def test_masks_that_cannot_be_used_are_refused(photo, mask, hole):
         work.complete(opened, np.zeros_like(hole))
     with pytest.raises(ValueError, match="covers the whole photo"):
         work.complete(opened, hole, grow=500)
+
+
+def test_results_go_after_an_hour():
+    old, recent = work.result_folder(), work.result_folder()
+    (old / "completed.png").write_bytes(b"")
+    an_hour_ago = time.time() - work.KEPT_SECONDS - 1
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    assert work.result_folder().is_dir()
+    assert recent.is_dir() and not old.exists()
 
 
 def test_several_files(photo, mask, tmp_path):
