@@ -9,6 +9,10 @@ from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE, complete_batch, fold_batchnorm
 from glcic_hub.windows import Box, cells, find_holes, inside, view_of
 
+SHOWN_SIZE = 0.75
+"""Size at which the network sees large holes, as a share of the model's `max_hole_size`: those of its training were
+mostly smaller than the largest."""
+
 CONTEXT = 0.25
 """Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
 
@@ -25,7 +29,7 @@ class Completer:
         self.device = torch.device(device) if device is not None else model.device
         self.dtype = model.dtype
         self.sample_size = model.sample_size
-        self.max_hole_size = model.max_hole_size
+        self.shown_size = SHOWN_SIZE * model.max_hole_size
         self.network = fold_batchnorm(model.network).to(self.device, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device)
 
@@ -49,7 +53,7 @@ class Completer:
                 "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
             )
         fill = np.zeros(rgb.shape, np.float32)
-        for hole in find_holes(mask, self.sample_size, self.max_hole_size):
+        for hole in find_holes(mask, self.sample_size, self.shown_size):
             frame = view_of(hole.box, mask.shape, context=1, least=0)
             own = np.zeros(mask[frame].shape, bool)
             own[inside(hole.box, frame)] = hole.mask

@@ -64,7 +64,7 @@ def plain_fill(rgb: np.ndarray, mask: np.ndarray, view: tuple[slice, slice]) -> 
 # Surroundings of 8 pixels (a quarter of 32) on each side, and at least 32 pixels in all, inside the picture.
 AT_OWN_SIZE = {
     "inside": ((60, 70), (20, 30, 30, 42), (slice(9, 41), slice(20, 52))),
-    "longer than the least view": ((60, 70), (24, 36, 20, 46), (slice(14, 46), slice(12, 54))),
+    "longer than the least view": ((60, 70), (28, 34, 20, 46), (slice(15, 47), slice(12, 54))),
     "in a corner": ((60, 70), (0, 5, 62, 70), (slice(0, 32), slice(38, 70))),
     "at the lower border": ((61, 75), (53, 61, 20, 28), (slice(29, 61), slice(8, 40))),
     "picture smaller than the view": ((23, 30), (6, 14, 9, 20), (slice(0, 23), slice(0, 30))),
@@ -145,12 +145,12 @@ def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(
 @pytest.mark.parametrize(
     ("box", "shape", "side"),
     [
-        # 63 thick, with a quarter of 32 reduced pixels on each side: (63 + 2 * 8 * 63 / 16) * 16 / 63 = 32
-        ((60, 123, 60, 123), (32, 32), 16),
-        # 47 thick, because two sides are the picture's border: 24 * 16 / 47 + 2 * 8 = 24, but 32 at least
-        ((0, 24, 0, 24), (32, 32), 8),
-        # as thick and wider: 190 * 16 / 63 + 2 * 8 = 64
-        ((60, 123, 30, 220), (32, 64), None),
+        # a size of 63, to be 12, with a quarter of 32 reduced pixels on each side: 12 + 2 * 8 = 28, but 32 at least
+        ((60, 123, 60, 123), (32, 32), 12),
+        # 47 thick, because two sides are the picture's border, and sqrt(47 * 24) in size: 24 * 12 / 33.6 = 8.6
+        ((0, 24, 0, 24), (32, 32), 8.6),
+        # sqrt(63 * sqrt(63 * 190)) = 83 in size; 190 * 12 / 83 + 2 * 8 = 43, but the picture ends: 250 * 12 / 83 = 36
+        ((60, 123, 30, 220), (32, 36), None),
     ],
 )
 def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes(box, shape, side):

@@ -33,8 +33,8 @@ def rectangle_mask(size: tuple[int, int], rows: slice, columns: slice) -> np.nda
     return mask
 
 
-def only_hole(mask: np.ndarray, sample_size: int = 800, max_hole_size: int = 1) -> Hole:
-    (hole,) = find_holes(mask, sample_size, max_hole_size)
+def only_hole(mask: np.ndarray, sample_size: int = 800, shown_size: int = 1) -> Hole:
+    (hole,) = find_holes(mask, sample_size, shown_size)
     return hole
 
 
@@ -49,9 +49,9 @@ def brute_force_thickness(mask: np.ndarray) -> float:
 
 @OFTEN
 @given(masks(), st.sampled_from([1, 8, 16, 32, 64]), st.integers(1, 16))
-def test_holes_part_the_masked_pixels_and_their_boxes_are_tight(mask, sample_size, max_hole_size):
+def test_holes_part_the_masked_pixels_and_their_boxes_are_tight(mask, sample_size, shown_size):
     owners = np.zeros(mask.shape, int)
-    for hole in find_holes(mask, sample_size, max_hole_size):
+    for hole in find_holes(mask, sample_size, shown_size):
         assert hole.mask.dtype == bool and hole.mask.shape == mask[hole.box].shape
         for axis in (0, 1):
             touched = hole.mask.any(axis=1 - axis)
@@ -86,7 +86,7 @@ def test_an_empty_mask_has_no_hole():
     assert list(find_holes(np.zeros((9, 11), bool), 32, 16)) == []
 
 
-# Scale: max_hole_size=1 makes it one over the thickness
+# Scale: shown_size=1 makes it one over the size
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 8, 15, 24])
@@ -97,9 +97,10 @@ def test_a_square_is_as_thick_as_its_side(side):
 
 @pytest.mark.parametrize("width", [1, 3, 5])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_long_line_is_as_thick_as_it_is_wide(width, transposed):
+def test_a_long_line_counts_between_its_width_and_its_area(width, transposed):
     mask = rectangle_mask((30, 200), slice(12, 12 + width), slice(10, 190))
-    assert 1 / only_hole(mask.T if transposed else mask).scale == pytest.approx(width)
+    size = 1 / only_hole(mask.T if transposed else mask).scale
+    assert size == pytest.approx(math.sqrt(width * math.sqrt(180 * width)))
 
 
 @pytest.mark.parametrize(
@@ -113,16 +114,18 @@ def test_a_long_line_is_as_thick_as_it_is_wide(width, transposed):
     ],
 )
 def test_the_border_of_the_picture_is_no_known_pixel(rows, columns, thickness):
-    assert 1 / only_hole(rectangle_mask((40, 60), rows, columns)).scale == pytest.approx(thickness)
+    mask = rectangle_mask((40, 60), rows, columns)
+    assert 1 / only_hole(mask).scale == pytest.approx(math.sqrt(thickness * math.sqrt(mask.sum())))
 
 
 @OFTEN
 @given(masks(longest=16), st.integers(1, 6))
-def test_the_scale_is_that_of_the_brute_force_thickness(mask, max_hole_size):
-    holes = list(find_holes(mask, 800, max_hole_size))  # so large a sample_size makes it one hole
+def test_the_scale_follows_the_brute_force_thickness_and_the_area(mask, shown_size):
+    holes = list(find_holes(mask, 800, shown_size))  # so large a sample_size makes it one hole
     assert len(holes) == mask.any()
     for hole in holes:
-        assert hole.scale == pytest.approx(min(1, max_hole_size / brute_force_thickness(mask)))
+        size = math.sqrt(brute_force_thickness(mask) * math.sqrt(mask.sum()))
+        assert hole.scale == pytest.approx(min(1, shown_size / size))
 
 
 def test_large_holes_are_reduced_and_scratches_are_not():
@@ -136,10 +139,10 @@ def test_large_holes_are_reduced_and_scratches_are_not():
 
 @OFTEN
 @given(masks(), st.integers(1, 12), st.integers(2, 16))
-def test_cells_cover_the_box_without_overlap(mask, largest_cell, max_hole_size):
+def test_cells_cover_the_box_without_overlap(mask, largest_cell, shown_size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "LARGEST_CELL", largest_cell)
-        for hole in find_holes(mask, 32, max_hole_size):
+        for hole in find_holes(mask, 32, shown_size):
             covered = np.zeros(mask.shape, int)
             for cell in cells(hole):
                 sides = [part.stop - part.start for part in cell]
@@ -154,8 +157,8 @@ def test_a_hole_is_one_cell_up_to_the_largest_size():
     assert list(cells(hole)) == [hole.box]
     wider = only_hole(rectangle_mask((600, 1100), slice(20, 532), slice(30, 543)), 256, 1000)
     assert list(cells(wider)) == [(slice(20, 532), slice(30, 542)), (slice(20, 532), slice(542, 543))]
-    reduced = only_hole(rectangle_mask((600, 1100), slice(20, 531), slice(30, 1052)), 256, 256)
-    assert reduced.scale == pytest.approx(256 / 511)
+    reduced = only_hole(rectangle_mask((1100, 1100), slice(20, 1040), slice(30, 1050)), 256, 510)
+    assert reduced.scale == pytest.approx(0.5, abs=1e-3)
     assert len(list(cells(reduced))) == 1
 
 
