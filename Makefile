@@ -1,10 +1,10 @@
 # make demo: complete a real photo.  make test: everything is tested.  make lint, make format: code style.
-# Another torch build than the pinned one: install it into .venv first, for example
-#   python3 -m venv .venv && .venv/bin/pip install torch --index-url <the index of your CUDA version>
-# and call make with CONSTRAINTS= (empty).
+# TORCH_INDEX=<address>: where to take the pinned torch from, for example PyTorch's index of CPU builds.
+# CONSTRAINTS=: with nothing behind it, the newest versions that pyproject.toml allows instead of the pinned ones.
 
 PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
+TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
 .PHONY: demo test lint format space card browser peers clean
@@ -46,7 +46,7 @@ peers: .venv-hub036/peer.installed .venv-olah/peer.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* demo .pytest_cache .ruff_cache .coverage *.egg-info
+	rm -rf .venv .venv-* build demo outputs .hypothesis .pytest_cache .ruff_cache .coverage *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -54,6 +54,6 @@ clean:
 # torch comes first and by its exact version: a range may bring gigabytes of CUDA
 .venv/%.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing into .venv (a few minutes the first time) ..."
-	$(if $(CONSTRAINTS),$(PIP) $$(grep '^torch==' constraints.txt))
+	$(if $(CONSTRAINTS),$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt))
 	$(PIP) --editable '.[$*]'
 	@touch $@

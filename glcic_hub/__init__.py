@@ -46,12 +46,17 @@ class _RegisterWithDiffusers:
         if name != self.trigger or self.is_asking:
             return None
         self.is_asking = True
-        spec = importlib.util.find_spec(name)
-        self.is_asking = False
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.is_asking = False
+        if spec is None:
+            return None
         load = spec.loader.exec_module
 
         def load_and_register(module: object) -> None:
-            sys.meta_path.remove(self)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             load(module)
             importlib.import_module("glcic_hub.pipeline")
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 PHOTOS = {
     # SpaceX, public domain: a mast in front of the evening sky goes away.
     "rocket": [
-        (18, [(447, 114), (451, 190)]),
-        (30, [(451, 188), (456, 290)]),
+        (22, [(446, 108), (450, 190)]),
+        (34, [(450, 186), (456, 290)]),
         (46, [(457, 288), (459, 398)]),
     ],
     # Rachel Michetti, CC0: strokes across edges and wood grain are made up again.
@@ -26,7 +26,7 @@ PHOTOS = {
         (10, [(215, 120), (270, 95), (330, 130)]),
     ],
 }
-DEFAULT_PHOTO = "rocket"
+DEFAULT_PHOTO = "coffee"
 
 
 def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tuple[dict[str, Image.Image], float]":

@@ -100,7 +100,7 @@ def without_transparency(image: "Image.Image") -> "Image.Image":
 
 
 def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
-    """`image` in a mode that the format can hold, with the same colours; it is one that fits (`_check_fits`)."""
+    """`image` in a mode that the format can hold, with the same colours; it is one that fits (`check_fits`)."""
     if file_format == "JPEG":
         image = without_transparency(image)
     if image.mode.startswith("I"):  # I, I;16B, ...

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
-from scipy import ndimage
+from PIL import ExifTags, Image
 
 OUTPUT_TYPES = ("pil", "np", "pt")
 CHANNEL_COUNTS = (1, 3, 4)
@@ -77,6 +76,8 @@ class Picture:
         source = _writable(self.image)
         rgb = self.rgb
         if hidden is not None and hidden.any():
+            from scipy import ndimage  # here, because training gets along without scipy
+
             rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
             rgb = rgb[rows, columns]
         image = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
@@ -134,6 +135,8 @@ class Picture:
             samples[mask, :3] = _eight_bit(fill[mask])
         result = Image.frombytes(source.mode, source.size, samples.tobytes())
         result.info = source.info.copy()
+        if "exif" in result.info:
+            result.info["exif"] = _without_thumbnail(result.info["exif"])
         return result
 
 
@@ -205,6 +208,21 @@ def exif_orientation(image: Image.Image) -> int:
         return orientation if orientation in _TO_UPRIGHT else 1
     except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds, and are no reason to refuse a picture.
         return 1
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """EXIF data without the camera's small picture, which still shows what was filled."""
+    try:
+        tags, kept = Image.Exif(), Image.Exif()
+        for copy in (tags, kept):
+            copy.load(exif)
+        if not tags.get_ifd(ExifTags.IFD.IFD1):
+            return exif
+        for inner in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            kept.get_ifd(inner)  # what has been read is written, all else is not
+        return kept.tobytes()
+    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds; what cannot be read may hide a thumbnail.
+        return b""
 
 
 def turned(stored: np.ndarray, orientation: int) -> np.ndarray:

@@ -149,41 +149,17 @@ class GLCICModel(
             ValueError: the weights file is damaged, or a tensor is missing, left over or of another shape (named).
             huggingface_hub.errors.HfHubHTTPError: the repository or file is not there or may not be read.
         """
-        name = pretrained_model_name_or_path
-        folder = PRETRAINED_DIR / DEFAULT_NAME if name is None else _local_folder(name)
-
-        def path_of(file: str) -> Path:
-            if folder is not None:
-                path = folder / (subfolder or "") / file
-                if not path.is_file():
-                    raise FileNotFoundError(f"{path} does not exist: {folder} is not a folder with a {cls.__name__}")
-                return path
-            downloaded = hf_hub_download(
-                str(name),
-                file,
-                subfolder=subfolder,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
-            return Path(downloaded)
-
-        try:
-            config_path = path_of(CONFIG_NAME)
-        except (FileNotFoundError, EntryNotFoundError) as error:
-            if subfolder is not None:
-                raise
-            subfolder = PIPELINE_COMPONENT
-            try:
-                config_path = path_of(CONFIG_NAME)
-            except (FileNotFoundError, EntryNotFoundError):
-                raise error from None
+        config_path, weights = find_files(
+            pretrained_model_name_or_path,
+            subfolder=subfolder,
+            variant=variant,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
         settings = {**_read_config(config_path), **config}
-        weights = path_of(weights_name(variant))
-        if folder is None:
-            _check_download(weights)
         try:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
@@ -252,6 +228,40 @@ def weights_name(variant: str | None) -> str:
 def embedded_models() -> list[str]:
     """Names of the models that come with the package; each loads by `from_pretrained(name)`."""
     return sorted(path.parent.name for path in PRETRAINED_DIR.glob("*/config.json"))
+
+
+def find_files(
+    name: str | Path | None, *, subfolder: str | None = None, variant: str | None = None, **hub_arguments
+) -> tuple[Path, Path]:
+    """Find, and download where needed, the `config.json` and the weights file of a model.
+
+    Takes the arguments of `GLCICModel.from_pretrained` and raises its errors; the weights are not read, but those of
+    a download are compared with the digest that the Hub announced.
+    """
+    folder = PRETRAINED_DIR / DEFAULT_NAME if name is None else _local_folder(name)
+
+    def path_of(file: str, subfolder: str | None) -> Path:
+        if folder is None:
+            return Path(hf_hub_download(str(name), file, subfolder=subfolder, **hub_arguments))
+        path = folder / (subfolder or "") / file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist: {folder} is not a folder with a GLCICModel")
+        return path
+
+    try:
+        config = path_of(CONFIG_NAME, subfolder)
+    except (FileNotFoundError, EntryNotFoundError) as error:
+        if subfolder is not None:
+            raise
+        subfolder = PIPELINE_COMPONENT
+        try:
+            config = path_of(CONFIG_NAME, subfolder)
+        except (FileNotFoundError, EntryNotFoundError):
+            raise error from None
+    weights = path_of(weights_name(variant), subfolder)
+    if folder is None:
+        _check_download(weights)
+    return config, weights
 
 
 def _local_folder(name: str | Path) -> Path | None:

@@ -61,6 +61,8 @@ class GLCICPipeline(DiffusionPipeline):
             subfolder = PIPELINE_COMPONENT if is_pipeline else None
             kwargs[PIPELINE_COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
         if not is_pipeline:
+            if unknown := kwargs.keys() - {PIPELINE_COMPONENT, *MODEL_ARGUMENTS}:
+                raise TypeError(f"{', '.join(sorted(unknown))}: no argument for loading a bare or embedded model")
             return cls(kwargs[PIPELINE_COMPONENT])
         kwargs.pop("variant", None)  # it chose the weights above; there is nothing else to choose
         return super().from_pretrained(name, **kwargs)
@@ -118,10 +120,12 @@ class GLCICPipeline(DiffusionPipeline):
         completer = Completer(self.completion_network, self._execution_device)
         pairs = list(zip(pictures, fill_masks))
         results = []
-        for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
-            fill = completer(picture.rgb, mask, padding_mask_crop)
-            results.append(picture.completed(fill, mask, output_type))
-        self.maybe_free_model_hooks()
+        try:
+            for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
+                fill = completer(picture.rgb, mask, padding_mask_crop)
+                results.append(picture.completed(fill, mask, output_type))
+        finally:
+            self.maybe_free_model_hooks()
 
         # 3. Batches where the sizes allow it
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:

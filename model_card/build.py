@@ -90,7 +90,7 @@ def facts_about(source: Path) -> dict:
     sha256 = digest(weights)
     if training.get("sha256", sha256) != sha256:
         raise ValueError(f"training.json is about other weights than {weights}")
-    without_adversary = settings["completion_steps"] + settings["discriminator_steps"]
+    without_adversary = settings["completion_steps"] + settings["discriminator_steps"] + 1  # Algorithm 1's t from 0
     facts["adversarial_steps"] = max(0, training["steps"] - without_adversary)
     others = sorted(set(source.glob("evaluation*.json")) - {source / "evaluation.json"})  # of other protocols
     facts["records"] = [evaluation_of(read(path), sha256, name) for path in [source / "evaluation.json", *others]]

@@ -137,6 +137,10 @@ def sources_of(about: Record, training: Record, evaluation: Record) -> list[dict
         if any(counts.values()) or not pictures:
             texts = {use: f"{count:,}" if count else "" for use, count in counts.items()}
             sources.append(Record(about.file, {**source, **texts}))
+    if not sources:
+        raise ValueError(
+            f"{training.file} names data of which {about.file} knows nothing: {', '.join(training['data'])}"
+        )
     if total and total != training["pictures"]:
         raise ValueError(
             f"the sources in {about.file} make {total} training pictures, {training.file} has {training['pictures']}"

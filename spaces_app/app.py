@@ -23,9 +23,10 @@ footer {display: none !important}
 """
 INTRODUCTION = """
 # Photo completion
-Open a photo, paint over what should go, press **Complete**. Every pixel that you do not paint over stays exactly as it
-was. The network is small and runs on a processor: it is good at thin things and at soft backgrounds such as sky, walls,
-water and grass, and blurry in large holes. Uploads are deleted after an hour.
+Open a photo, paint over what should go, press **Complete**. Everything outside the paint and a narrow rim around it
+(4 pixels, adjustable) stays exactly as it was. The network is small and runs on a processor, for a second or less: it
+is good at thin things and at soft backgrounds such as sky, walls, water and grass, and blurry in large holes. Uploads
+are deleted after an hour.
 """
 
 
@@ -90,7 +91,7 @@ def inpaint(image: str, mask: str, grow: float, feather: float, model: str) -> I
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     photo = work.open_photo(image)
-    return work.complete(photo, work.read_mask(mask, photo.size), model, int(grow), int(feather)).image
+    return work.complete(photo, work.read_mask(mask, photo.size), model, int(grow or 0), int(feather or 0)).image
 
 
 @message_for_visitors
@@ -118,7 +119,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Photo completion (GLCIC)", delete_cache=(600, work.KEPT_SECONDS), analytics_enabled=False
     ) as page:
-        photo, result = gr.State(), gr.State()
+        photo, result, used_mask = (gr.State(time_to_live=work.KEPT_SECONDS) for _ in range(3))
         gr.Markdown(INTRODUCTION)
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
@@ -126,6 +127,7 @@ def build() -> gr.Blocks:
                     upload = gr.Image(
                         label="Photo",
                         type="filepath",
+                        image_mode=None,
                         sources=["upload", "clipboard", "webcam"],
                         height=220,
                         elem_id="photo",
@@ -149,11 +151,14 @@ def build() -> gr.Blocks:
                     visible=False,
                 )
                 with gr.Accordion("Mask and model", open=False, elem_id="options"):
-                    grow = gr.Slider(0, 64, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
-                    feather = gr.Slider(0, 64, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather")
+                    grow = gr.Slider(0, work.LARGEST_RIM, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
+                    feather = gr.Slider(
+                        0, work.LARGEST_RIM, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather"
+                    )
                     mask = gr.Image(
                         label="Mask, white = fill",
                         type="filepath",
+                        image_mode=None,
                         sources=["upload", "clipboard"],
                         height=180,
                         elem_id="mask",
@@ -174,8 +179,6 @@ def build() -> gr.Blocks:
                     with gr.Row():
                         go_on = gr.Button("Continue from the result", size="md", min_width=120, elem_id="go-on")
                         reuse = gr.Button("Reuse the mask", size="md", min_width=120, elem_id="reuse")
-        used_mask = gr.State()
-
         opened = [photo, editor, chooser, mask]
         upload.input(show_photo, upload, opened, api_visibility="private")
         for name, button in example_buttons.items():
@@ -202,11 +205,11 @@ def build() -> gr.Blocks:
 def _add_api(names: list[str]) -> None:
     """Endpoints of plain files for programs; nothing of them is seen on the page."""
     with gr.Group(visible=False):
-        image, mask = (gr.Image(type="filepath", label=label) for label in ("image", "mask"))
+        image, mask = (gr.File(label=label) for label in ("image", "mask"))  # as they are; Image would open them
         photos, mask_files = (gr.File(file_count="multiple", label=label) for label in ("photos", "masks"))
         grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
-        completed = gr.Image(format="png", type="pil", label="completed")
+        completed = gr.Image(format="png", type="pil", image_mode=None, label="completed")
         files = gr.File(file_count="multiple", label="completed")
         one, several = gr.Button(), gr.Button()
     shared = {"concurrency_id": "completion"}

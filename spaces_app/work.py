@@ -3,10 +3,12 @@
 Every function raises ValueError with a sentence for the visitor when something cannot be used.
 """
 
+import atexit
 import functools
 import os
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +24,8 @@ from glcic_hub.model import DEFAULT_NAME, embedded_models
 MEGAPIXEL = 1_000_000
 LARGEST_PHOTO = 40 * MEGAPIXEL
 KEPT_SECONDS = 3600
-_RESULTS = Path(tempfile.mkdtemp(prefix="completed-"))
+LARGEST_RIM = 64
+MOST_FILES = 20
 
 try:  # ZeroGPU lends a graphics card to the decorated function
     from spaces import GPU as borrow_gpu
@@ -56,6 +59,18 @@ def _pipeline(name: str) -> GLCICPipeline:
 
 def open_photo(path: str | os.PathLike) -> Image.Image:
     """Read an uploaded picture, upright, as RGB or RGBA; refuse what is too large before it is decoded."""
+    _check_size(path)
+    try:
+        picture = images.read(path)
+    except OSError as error:
+        raise ValueError("This picture is damaged: it ends too early or holds wrong data.") from error
+    photo = Image.fromarray(picture.rgb)  # 8 bits, whatever came
+    if picture.image.has_transparency_data:
+        photo.putalpha(ImageOps.exif_transpose(picture.image.convert("RGBA")).getchannel("A"))
+    return photo
+
+
+def _check_size(path: str | os.PathLike) -> None:
     try:
         with Image.open(path) as opened:
             pixels = opened.width * opened.height
@@ -70,11 +85,6 @@ def open_photo(path: str | os.PathLike) -> Image.Image:
             f"This photo has {pixels / MEGAPIXEL:.0f} megapixels; up to {LARGEST_PHOTO // MEGAPIXEL} work here. "
             "Make it smaller, or use glcic_hub on your own machine."
         )
-    try:
-        photo = ImageOps.exif_transpose(images.load_image(path))
-    except OSError as error:
-        raise ValueError("This picture is damaged: it ends too early or holds wrong data.") from error
-    return photo.convert("RGBA" if photo.has_transparency_data else "RGB")
 
 
 def painted_mask(layers: list[Image.Image | np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -90,6 +100,7 @@ def painted_mask(layers: list[Image.Image | np.ndarray], size: tuple[int, int]) 
 
 def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     """An uploaded mask, white = fill, as bool (height, width); it must have the photo's (width, height)."""
+    _check_size(path)
     try:
         return masks.read(path, size[::-1])
     except (OSError, TypeError) as error:
@@ -97,11 +108,13 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
 
 
 def result_folder() -> Path:
-    """A new folder for result files; those that are older than `KEPT_SECONDS` go."""
-    for old in _RESULTS.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=_RESULTS))
+    """A new folder for result files; it goes after `KEPT_SECONDS`, or when the Space stops."""
+    folder = Path(tempfile.mkdtemp(prefix="completed-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    timer = threading.Timer(KEPT_SECONDS, shutil.rmtree, [folder], {"ignore_errors": True})
+    timer.daemon = True
+    timer.start()
+    return folder
 
 
 @borrow_gpu
@@ -116,6 +129,8 @@ def complete(photo: Image.Image, mask: np.ndarray, model: str | None = None, gro
         feather: pixels over which the widening fades into the photo. It reaches at most to the mask as it was painted:
             what was painted over never shines through, what lies outside the widened mask stays bit for bit.
     """
+    if not (0 <= grow <= LARGEST_RIM and 0 <= feather <= LARGEST_RIM):
+        raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
     if not mask.any():
         raise ValueError("Nothing is painted yet: paint over what is to go, or upload a mask with white in it.")
     wide, distance = mask, None
@@ -138,6 +153,8 @@ def complete(photo: Image.Image, mask: np.ndarray, model: str | None = None, gro
 
 def complete_files(photos: list[str], mask_files: list[str], folder: Path, model: str | None = None) -> list[str]:
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
+    if len(photos) > MOST_FILES:
+        raise ValueError(f"Got {len(photos)} photos; up to {MOST_FILES} in one call.")
     if len(mask_files) not in (1, len(photos)):
         raise ValueError(f"Got {len(mask_files)} masks for {len(photos)} photos: give one for all or one for each.")
     results = []

@@ -192,6 +192,43 @@ def test_an_orientation_set_in_memory_counts_and_comes_back():
     assert picture.completed(random_fill(WIDTH, HEIGHT), MASK.T, "pil").getexif()[0x0112] == 6
 
 
+THUMBNAIL = b"\xff\xd8 what was there before it was filled \xff\xd9"
+
+
+def exif_with_thumbnail() -> bytes:
+    """What a camera writes: tags, a capture date, a place, and in a second directory a small picture."""
+    tags = Image.Exif()
+    tags[0x010F] = "Maker"
+    tags[0x0112] = 6
+    tags.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    tags.get_ifd(0x8825)[1] = "N"
+    tiff = bytearray(tags.tobytes()[6:])
+    assert tiff[:4] == b"MM\0*"
+    (count,) = struct.unpack_from(">H", tiff, 8)
+    start = len(tiff)
+    struct.pack_into(">I", tiff, 10 + 12 * count, start)
+    tiff += struct.pack(">H", 2)
+    tiff += struct.pack(">HHII", 0x0201, 4, 1, start + 2 + 24 + 4) + struct.pack(">HHII", 0x0202, 4, 1, len(THUMBNAIL))
+    return b"Exif\0\0" + bytes(tiff + struct.pack(">I", 0) + THUMBNAIL)
+
+
+def test_the_camera_s_thumbnail_goes_when_something_is_filled_and_all_else_stays():
+    image = Image.fromarray(np.full((WIDTH, HEIGHT, 3), 90, np.uint8))
+    image.info["exif"] = exif_with_thumbnail()
+    assert THUMBNAIL in image.info["exif"] and image.getexif().get_ifd(0x8825)[1] == "N"
+    picture = images.read(image)
+    mask = np.zeros(picture.size, bool)
+    untouched = picture.completed(np.zeros((*picture.size, 3), np.float32), mask, "pil")
+    assert untouched.info["exif"] == image.info["exif"]
+    mask[0, 0] = True
+    exif = picture.completed(np.zeros((*picture.size, 3), np.float32), mask, "pil").info["exif"]
+    assert THUMBNAIL not in exif
+    tags = Image.Exif()
+    tags.load(exif)
+    assert (tags[0x010F], tags[0x0112]) == ("Maker", 6)
+    assert tags.get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05" and tags.get_ifd(0x8825)[1] == "N"
+
+
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0", b""])
 def test_damaged_exif_data_do_not_matter(exif):
     image = picture_of_mode("RGB")

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.utils.data import Dataset
+
+from glcic_hub import images
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -35,7 +37,7 @@ class PictureFile:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 data = file.read(self.size)
-            return ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+            return Image.fromarray(images.read(Image.open(io.BytesIO(data))).rgb)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise OSError(f"cannot read the picture {self.name} of {self.path}: {error}") from error
 
@@ -59,6 +61,11 @@ def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
             raise ValueError(f"no picture in {source}; these are read: {', '.join(sorted(PICTURE_SUFFIXES))}")
         pictures += found
     return pictures
+
+
+def source_names(sources: Iterable[str | Path]) -> list[str]:
+    """The names, without their folders, of the folders and shards that the sources match: for a record."""
+    return [path.name for source in sources for path in _matches(str(source))]
 
 
 def _matches(source: str) -> list[Path]:

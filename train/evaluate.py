@@ -36,9 +36,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.constants import CONFIG_NAME
-from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
@@ -50,15 +47,15 @@ except ImportError as error:
 
 from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
-from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR, GLCICModel, weights_name
-from train.dataset import PictureFile, find_pictures
+from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
+from train.dataset import PictureFile, find_pictures, source_names
 from train.feature_distance import feature_distance, feature_maps, kernel_distance
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
 
 PROTOCOLS = ("box", "free-form")
-STROKE_WIDTHS, STROKE_COUNTS = (10, 36), (2, 6)  # of the free-form masks at 256 px
+STROKE_WIDTHS_AT_256, STROKE_COUNTS = (10, 36), (2, 6)  # of the free-form masks, pixels
 FIGURES = {"l1_x100": "L1 x 100", "hole_psnr": "hole PSNR", "psnr": "PSNR", "ssim": "SSIM"}
 FEATURE_FIGURES = {"feature_distance": "FD", "kid_x1000": "KID x1000"}
 DIGITS = {"ssim": 4, "feature_distance": 3}  # of the table; all others have 2
@@ -97,7 +94,7 @@ class Protocol:
     def hole(self, index: int) -> np.ndarray:
         """The mask of picture `index`: bool (size, size), True inside its hole."""
         if self.name == "free-form":
-            widths = tuple(round(width * self.size / 256) for width in STROKE_WIDTHS)
+            widths = tuple(round(width * self.size / 256) for width in STROKE_WIDTHS_AT_256)
             return random_strokes((self.size, self.size), widths, STROKE_COUNTS, [SEED, index])
         rng = np.random.default_rng([SEED, index])
         side = int(rng.integers(self.min_hole_size, self.max_hole_size + 1))
@@ -209,12 +206,10 @@ def save_sheet(rows: list[dict[str, np.ndarray]], columns: list[str], path: Path
 
 
 def describe_model(name: str) -> dict:
-    """Settings and SHA-256 of the weights of a model that `GLCICModel.from_pretrained(name)` has loaded before."""
-    folder = next((path for path in (Path(name), PRETRAINED_DIR / name) if path.is_dir()), None)
-    file = weights_name(None)
-    weights = folder / file if folder else Path(hf_hub_download(name, file, local_files_only=True))
-    config = json.loads((weights.parent / CONFIG_NAME).read_text(encoding="utf-8"))
-    return {"config": config, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    """Settings and SHA-256 of the weights of the model that `GLCICModel.from_pretrained(name)` loads."""
+    config, weights = find_files(name)
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    return {"config": settings, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
 
 
 def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
@@ -260,6 +255,7 @@ def run(args: argparse.Namespace) -> None:
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
     methods |= {name: Completer(GLCICModel.from_pretrained(name)) for name in args.model}
+    models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
     means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features)
@@ -269,9 +265,9 @@ def run(args: argparse.Namespace) -> None:
     if args.output:
         record = {
             "protocol": {**asdict(protocol), "seed": SEED},
-            "data": {"sources": [Path(source).name for source in args.data], "pictures": len(pictures)},
+            "data": {"sources": source_names(args.data), "pictures": len(pictures)},
             "figures": means,
-            "models": {name: describe_model(name) for name in dict.fromkeys(args.model)},
+            "models": models,
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
             "seconds_per_picture": seconds,
         }
@@ -283,7 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
     """The command: an error is one sentence and exit status 1."""
     try:
         run(parse_args(arguments))
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"train.evaluate: {error}")
 
 

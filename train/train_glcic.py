@@ -36,12 +36,12 @@ from tqdm import tqdm
 from glcic_hub.masks import bounding_box, random_boxes, random_strokes
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, Discriminator, complete_batch
-from train.dataset import TrainingCrops, find_pictures
+from train.dataset import TrainingCrops, find_pictures, source_names
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 PICTURES_FOR_MEAN = 512
 SAMPLE_PICTURES = 8
-STROKE_WIDTHS, STROKE_COUNTS = (1 / 20, 1 / 5), (1, 4)  # widths in units of --resolution
+STROKE_WIDTH_SHARES, STROKE_COUNTS = (1 / 20, 1 / 5), (1, 4)  # widths in units of --resolution
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -179,7 +179,7 @@ def random_holes(args: argparse.Namespace, count: int, seed: list[int]) -> tuple
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     size, sides = (args.resolution, args.resolution), (args.min_hole_size, args.max_hole_size)
     masks, boxes = random_boxes(count, size, sides, args.hole_margin, generator)
-    widths = tuple(max(1, round(args.resolution * share)) for share in STROKE_WIDTHS)
+    widths = tuple(max(1, round(args.resolution * share)) for share in STROKE_WIDTH_SHARES)
     for index in np.flatnonzero(rng.random(count) < args.free_form_share):
         strokes = random_strokes(size, widths, STROKE_COUNTS, int(rng.integers(2**63)))
         masks[index, 0] = torch.from_numpy(strokes)
@@ -483,7 +483,7 @@ def write_record(args: argparse.Namespace, steps: int, samples_per_step: int, pi
         "steps": steps,
         "crops": steps * samples_per_step,
         "pictures": pictures,
-        "data": [Path(source).name for source in args.train_data_dir],
+        "data": source_names(args.train_data_dir),
         "minutes": round(seconds / 60, 1),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "torch": torch.__version__,
@@ -493,5 +493,13 @@ def write_record(args: argparse.Namespace, steps: int, samples_per_step: int, pi
     (args.output_dir / "training.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """The command: an error is one sentence and exit status 1."""
+    try:
+        train(parse_args(arguments))
+    except (OSError, ValueError, FloatingPointError) as error:
+        sys.exit(f"train_glcic: {error}")
+
+
 if __name__ == "__main__":
-    train(parse_args())
+    main()

@@ -38,6 +38,7 @@ def space(model_folder, tmp_path_factory) -> str:
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(log.parent / "uploads"),
+        "TMPDIR": str(log.parent),
         "HF_HUB_OFFLINE": "1",
     }
     with open(log, "w") as output:

@@ -14,8 +14,8 @@ CALLERS = 20
 
 
 @pytest.fixture(scope="module")
-def client(space):
-    return Client(space, verbose=False)
+def client(space, tmp_path_factory):
+    return Client(space, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,38 @@ def test_errors_are_sentences(client, photo, mask, tmp_path):
     Image.new("1", (301, 199)).save(tmp_path / "black.png")
     with pytest.raises(AppError, match="Nothing is painted"):
         client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "black.png"), api_name="/inpaint")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(AppError, match="not a picture that can be read"):
+        client.predict(image=handle_file(tmp_path / "text.png"), mask=handle_file(mask), api_name="/inpaint")
+    with pytest.raises(AppError, match="from 0 to 64 pixels"):
+        client.predict(image=handle_file(photo), mask=handle_file(mask), grow=-1, api_name="/inpaint")
     with pytest.raises(AppError, match="Give an image and a mask"):
         client.predict(image=handle_file(photo), mask=None, api_name="/inpaint")
     Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
     with pytest.raises(AppError, match="100 megapixels"):
         client.predict(image=handle_file(tmp_path / "huge.png"), mask=handle_file(mask), api_name="/inpaint")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_known_pixels_are_the_photo_s_whatever_its_mode(client, photo, mask, hole, tmp_path, mode):
+    """A grey JPEG and a picture with transparency come to the network as they are, not rewritten on the way."""
+    given = Image.open(photo).convert(mode)
+    if mode == "RGBA":
+        given.putalpha(Image.fromarray(np.tile(np.arange(301) % 256, (199, 1)).astype(np.uint8)))
+    path = tmp_path / ("photo.jpg" if mode == "L" else "photo.png")
+    given.save(path)
+    upload = np.asarray(Image.open(path).convert("RGB" if mode == "L" else "RGBA"))
+    completed = Image.open(client.predict(image=handle_file(path), mask=handle_file(mask), api_name="/inpaint"))
+    assert completed.mode == ("RGB" if mode == "L" else "RGBA")
+    assert np.array_equal(np.asarray(completed)[~hole], upload[~hole])
+
+
+def test_a_mask_counts_as_black_where_it_is_transparent(client, photo, hole, expected, tmp_path):
+    white = Image.new("RGBA", (301, 199), "white")
+    white.putalpha(Image.fromarray(hole.astype(np.uint8) * 255))
+    white.save(tmp_path / "mask.png")
+    path = client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "mask.png"), api_name="/inpaint")
+    assert np.array_equal(np.asarray(Image.open(path)), expected)
 
 
 def test_only_the_documented_endpoints_are_public(client):
