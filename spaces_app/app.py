@@ -5,17 +5,18 @@ python app.py        serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRA
 
 import functools
 import os
+import time
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
 
 import gradio as gr
-from PIL import Image
 
 import work
 
 EXAMPLES = Path(__file__).parent / "examples"
-PAINT = "#e5488b"
+PAINT = (229, 72, 139)
+OPACITY = 0.65  # what is painted over can be seen through the paint
 CSS = """
 .gradio-container {max-width: 1100px !important; margin: 0 auto !important}
 #editor {min-height: 320px}
@@ -30,6 +31,17 @@ are deleted after an hour.
 """
 
 
+def photo_file(**options) -> gr.Image:
+    """A `gr.Image` that gives the path of the uploaded file as it is.
+
+    On its own `gr.Image` opens the file: it decodes other modes than RGB and encodes them again (a grey JPEG as another
+    JPEG), and what is no picture gets a message for programmers. (Of a subclass Gradio would write a stub, app.pyi.)
+    """
+    component = gr.Image(type="filepath", **options)
+    component.preprocess = lambda payload: payload.path if payload else None
+    return component
+
+
 def message_for_visitors(function):
     """Turn a ValueError into a message on the page (or to the caller of the API)."""
 
@@ -38,79 +50,89 @@ def message_for_visitors(function):
         try:
             return function(*args)
         except ValueError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     return wrapped
 
 
-def for_editor(photo: Image.Image, mask: str | None = None) -> dict:
-    """The editor's value for a photo without strokes; a mask file is shown as paint that is dry already."""
-    background = photo.convert("RGB")
-    if mask:
-        background.paste(PAINT, mask=Image.open(mask).convert("L"))
-    return {"background": background, "layers": [], "composite": None}
+def for_editor(photo: work.Picture, mask=None) -> dict:
+    """The editor with a photo and, where there is one, its mask (bool array) as paint that can be erased."""
+    background = work.save_preview(photo, work.result_folder(), "photo")
+    size = work.preview_size(photo)
+    layers = [] if mask is None else [work.strokes_of(mask, size, (*PAINT, round(OPACITY * 255)))]
+    value = {"background": background, "layers": layers, "composite": None}
+    # Where the canvas is not of the picture's size from the start, the layer is drawn beside its place.
+    return gr.update(value=value, canvas_size=size[::-1], visible=True)
 
 
 @message_for_visitors
-def show_photo(path: str | None):
-    """A photo was chosen: to the editor, and the chooser folds away."""
+def show_photo(path: str | None, mask_path: str | None = None):
+    """A photo was chosen, with a mask or without: to the editor, and the chooser folds away."""
     if path is None:
-        return None, gr.update(), gr.update(), gr.update()
+        return None, gr.update(value=None, visible=False), gr.update(), None
     photo = work.open_photo(path)
-    return photo, gr.update(value=for_editor(photo), visible=True), gr.update(open=False), gr.update(value=None)
+    mask = work.read_mask(mask_path, photo.size) if mask_path else None
+    return path, for_editor(photo, mask), gr.update(open=False), mask_path
 
 
 @message_for_visitors
-def run(photo: Image.Image | None, editor: dict | None, mask_path: str | None, grow: int, feather: int, model: str):
-    """Complete what is painted and what the uploaded mask marks."""
-    if photo is None:
+def show_mask(photo_path: str | None, editor: dict | None, mask_path: str | None):
+    """A mask was chosen: it is added to what is painted."""
+    if photo_path is None or mask_path is None:
+        return gr.update(), mask_path
+    photo = work.open_photo(photo_path)
+    mask = work.read_mask(mask_path, photo.size)
+    return for_editor(photo, mask | work.painted_mask((editor or {}).get("layers") or [], photo)), mask_path
+
+
+@message_for_visitors
+def hide_mask(photo_path: str | None, editor: dict | None, mask_path: str | None):
+    """The mask was put away: what else is painted stays."""
+    if photo_path is None or mask_path is None:
+        return gr.update(), None
+    photo = work.open_photo(photo_path)
+    mask = work.read_mask(mask_path, photo.size)
+    return for_editor(photo, work.painted_mask((editor or {}).get("layers") or [], photo, mask) & ~mask), None
+
+
+@message_for_visitors
+def run(path: str | None, editor: dict | None, mask_path: str | None, grow: int, feather: int, model: str):
+    """Complete what is painted."""
+    if path is None:
         raise ValueError("Open a photo first.")
-    mask = work.painted_mask((editor or {}).get("layers") or [], photo.size)
-    if mask_path:
-        mask |= work.read_mask(mask_path, photo.size)
+    started = time.perf_counter()
+    photo = work.open_photo(path)
+    mask = work.read_mask(mask_path, photo.size) if mask_path else None
+    mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
     result = work.complete(photo, mask, model, int(grow), int(feather))
     folder = work.result_folder()
-    result.image.save(folder / "completed.png")
-    result.mask.save(folder / "mask.png")
-    megapixels = photo.width * photo.height / work.MEGAPIXEL
-    status = f"Completed in {result.seconds:.1f} s ({photo.width} x {photo.height}, {megapixels:.1f} megapixels)."
-    shown = gr.update(visible=True)
-    return (
-        (photo.convert("RGB"), result.image.convert("RGB")),
-        str(folder / "completed.png"),
-        status,
-        result.image,
-        str(folder / "mask.png"),
-        shown,
+    pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
+    completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
+    used_mask = work.save_png(work.images.read(mask), folder / "mask.png")
+    seconds, (height, width) = time.perf_counter() - started, photo.size
+    status = (
+        f"Completed in {seconds:.1f} s: {result.filled.mean():.1%} of {width} x {height} pixels "
+        f"({width * height / work.MEGAPIXEL:.1f} megapixels)."
     )
+    return pair, completed, status, completed, used_mask, gr.update(visible=True)
 
 
 @message_for_visitors
-def inpaint(image: str, mask: str, grow: float, feather: float, model: str) -> Image.Image:
+def inpaint(image: str, mask: str, grow: float, feather: float, model: str) -> str:
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
-    photo = work.open_photo(image)
-    return work.complete(photo, work.read_mask(mask, photo.size), model, int(grow or 0), int(feather or 0)).image
+    return work.complete_files([image], [mask], work.result_folder(), model, int(grow or 0), int(feather or 0))[0]
 
 
 @message_for_visitors
-def inpaint_batch(photos: list[str] | None, mask_files: list[str] | None, model: str) -> list[str]:
+def inpaint_batch(
+    photos: list[str] | None, mask_files: list[str] | None, model: str, grow: float, feather: float
+) -> list[str]:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
-    return work.complete_files(photos, mask_files, work.result_folder(), model)
-
-
-def open_example(name: str):
-    """A photo of the examples with its mask."""
-    photo, mask = work.open_photo(EXAMPLES / f"{name}.jpg"), str(EXAMPLES / f"{name}-mask.png")
-    return photo, gr.update(value=for_editor(photo, mask), visible=True), gr.update(open=False), mask
-
-
-def take_mask_again(photo: Image.Image | None, mask: str | None):
-    """The mask of the last run, for the photo that is open now."""
-    return (for_editor(photo, mask), mask) if photo and mask else (gr.update(), gr.update())
+    return work.complete_files(photos, mask_files, work.result_folder(), model, int(grow or 0), int(feather or 0))
 
 
 def build() -> gr.Blocks:
@@ -119,32 +141,28 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Photo completion (GLCIC)", delete_cache=(600, work.KEPT_SECONDS), analytics_enabled=False
     ) as page:
-        photo, result, used_mask = (gr.State(time_to_live=work.KEPT_SECONDS) for _ in range(3))
+        photo, mask, result, used_mask = (gr.State() for _ in range(4))  # paths, not pictures: little memory
         gr.Markdown(INTRODUCTION)
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
                 with gr.Accordion("1. Open a photo", open=True) as chooser:
-                    upload = gr.Image(
-                        label="Photo",
-                        type="filepath",
-                        image_mode=None,
-                        sources=["upload", "clipboard", "webcam"],
-                        height=220,
-                        elem_id="photo",
+                    upload = photo_file(
+                        label="Photo", sources=["upload", "clipboard", "webcam"], height=220, elem_id="photo"
                     )
                     with gr.Row():
                         example_buttons = {
                             name: gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name}")
                             for name in ("rocket", "coffee")
                         }
+                paint = (f"#{bytes(PAINT).hex()}", OPACITY)
                 editor = gr.ImageEditor(
                     label="2. Paint",
-                    type="numpy",
+                    type="pil",
                     image_mode="RGBA",
                     sources=(),
                     layers=False,
                     transforms=(),
-                    brush=gr.Brush(colors=[PAINT], default_color=PAINT, color_mode="fixed"),
+                    brush=gr.Brush(colors=[paint], default_color=paint, color_mode="fixed"),
                     eraser=gr.Eraser(),
                     format="png",
                     elem_id="editor",
@@ -155,23 +173,14 @@ def build() -> gr.Blocks:
                     feather = gr.Slider(
                         0, work.LARGEST_RIM, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather"
                     )
-                    mask = gr.Image(
-                        label="Mask, white = fill",
-                        type="filepath",
-                        image_mode=None,
-                        sources=["upload", "clipboard"],
-                        height=180,
-                        elem_id="mask",
+                    mask_upload = photo_file(
+                        label="Mask, white = fill", sources=["upload", "clipboard"], height=180, elem_id="mask"
                     )
                     model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
                 go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
             with gr.Column(min_width=320):
                 slider = gr.ImageSlider(
-                    label="Before | after",
-                    format="png",
-                    type="pil",
-                    elem_id="slider",
-                    interactive=False,
+                    label="Before | after", type="filepath", buttons=["fullscreen"], elem_id="slider", interactive=False
                 )
                 status = gr.Markdown(elem_id="status")
                 with gr.Column(visible=False, elem_id="next") as next_steps:
@@ -179,10 +188,17 @@ def build() -> gr.Blocks:
                     with gr.Row():
                         go_on = gr.Button("Continue from the result", size="md", min_width=120, elem_id="go-on")
                         reuse = gr.Button("Reuse the mask", size="md", min_width=120, elem_id="reuse")
+
         opened = [photo, editor, chooser, mask]
-        upload.input(show_photo, upload, opened, api_visibility="private")
+        nothing = {"fn": lambda: None, "api_visibility": "private"}
+        upload.input(show_photo, upload, opened, api_visibility="private").failure(outputs=upload, **nothing)
         for name, button in example_buttons.items():
-            button.click(lambda name=name: open_example(name), None, opened, api_visibility="private")
+            paths = str(EXAMPLES / f"{name}.jpg"), str(EXAMPLES / f"{name}-mask.png")
+            button.click(functools.partial(show_photo, *paths), None, opened, api_visibility="private")
+        mask_upload.input(show_mask, [photo, editor, mask_upload], [editor, mask], api_visibility="private").failure(
+            outputs=mask_upload, **nothing
+        )
+        mask_upload.clear(hide_mask, [photo, editor, mask], [editor, mask], api_visibility="private")
         go.click(
             run,
             [photo, editor, mask, grow, feather, model],
@@ -190,14 +206,12 @@ def build() -> gr.Blocks:
             concurrency_id="completion",
             api_visibility="private",
         )
-        go_on.click(
-            lambda image: (image, for_editor(image), None, ""),
-            result,
-            [photo, editor, mask, status],
-            api_visibility="private",
+        go_on.click(show_photo, result, opened, api_visibility="private").success(
+            lambda: (None, ""), None, [mask_upload, status], api_visibility="private"
         )
-        reuse.click(take_mask_again, [photo, used_mask], [editor, mask], api_visibility="private")
-        mask.clear(lambda image: image and for_editor(image), photo, editor, api_visibility="private")
+        reuse.click(show_mask, [photo, editor, used_mask], [editor, mask], api_visibility="private").success(
+            lambda path: path, used_mask, mask_upload, api_visibility="private"
+        )
         _add_api(names)
     return page
 
@@ -205,24 +219,24 @@ def build() -> gr.Blocks:
 def _add_api(names: list[str]) -> None:
     """Endpoints of plain files for programs; nothing of them is seen on the page."""
     with gr.Group(visible=False):
-        image, mask = (gr.File(label=label) for label in ("image", "mask"))  # as they are; Image would open them
-        photos, mask_files = (gr.File(file_count="multiple", label=label) for label in ("photos", "masks"))
+        image, mask, completed = (gr.File(label=label) for label in ("image", "mask", "completed"))
+        photos, mask_files, files = (
+            gr.File(file_count="multiple", label=label) for label in ("photos", "masks", "completed")
+        )
         grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
-        completed = gr.Image(format="png", type="pil", image_mode=None, label="completed")
-        files = gr.File(file_count="multiple", label="completed")
         one, several = gr.Button(), gr.Button()
     shared = {"concurrency_id": "completion"}
     one.click(inpaint, [image, mask, grow, feather, model], completed, api_name="inpaint", **shared)
-    several.click(inpaint_batch, [photos, mask_files, model], files, api_name="inpaint_batch", **shared)
+    several.click(inpaint_batch, [photos, mask_files, model, grow, feather], files, api_name="inpaint_batch", **shared)
 
 
 if __name__ == "__main__":
     theme = gr.themes.Soft(
         primary_hue="pink", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
-    # One completion at a time, the others see their place in the queue. The editor sends pictures as PNG, three of
-    # them: the limit is for files, not for photos, which open_photo measures.
+    # One completion at a time, the others see their place in the queue. The limit is for files, not for photos, which
+    # open_photo measures.
     build().queue(max_size=64, default_concurrency_limit=1).launch(
         theme=theme, css=CSS, max_file_size="400mb", show_error=True
     )

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import threading
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +18,19 @@ import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from glcic_hub import GLCICPipeline, images, masks
-from glcic_hub.model import DEFAULT_NAME, embedded_models
+from glcic_hub import images, masks
+from glcic_hub.completion import Completer
+from glcic_hub.files import encoded
+from glcic_hub.images import Picture
+from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 
 MEGAPIXEL = 1_000_000
 LARGEST_PHOTO = 40 * MEGAPIXEL
+MOST_FILES = 20
+PREVIEW_SIDE = 2048
+"""Longest side in pixels of what the page shows: phones draw no larger canvas quickly, and lines are slow."""
 KEPT_SECONDS = 3600
 LARGEST_RIM = 64
-MOST_FILES = 20
 
 try:  # ZeroGPU lends a graphics card to the decorated function
     from spaces import GPU as borrow_gpu
@@ -37,11 +42,10 @@ except ImportError:
 
 
 class Result(NamedTuple):
-    """A completed photo, the mask (mode L, white = filled) that was used, and the seconds that it took."""
+    """A completed photo as `Picture`, and the mask that was filled: bool (height, width)."""
 
-    image: Image.Image
-    mask: Image.Image
-    seconds: float
+    photo: Picture
+    filled: np.ndarray
 
 
 def models() -> list[str]:
@@ -51,78 +55,116 @@ def models() -> list[str]:
 
 
 @functools.lru_cache(maxsize=1)  # one model in memory, whichever was asked for last
-def _pipeline(name: str) -> GLCICPipeline:
-    pipeline = GLCICPipeline.from_pretrained(name)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def _completer(name: str) -> Completer:
+    return Completer(GLCICModel.from_pretrained(name), "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def open_photo(path: str | os.PathLike) -> Image.Image:
-    """Read an uploaded picture, upright, as RGB or RGBA; refuse what is too large before it is decoded."""
-    _check_size(path)
+def open_photo(path: str | os.PathLike) -> Picture:
+    """Read an uploaded picture and turn it upright; refuse what is too large before it is decoded."""
+    _check_file(path, "photo")
     try:
-        picture = images.read(path)
-    except OSError as error:
-        raise ValueError("This picture is damaged: it ends too early or holds wrong data.") from error
-    photo = Image.fromarray(picture.rgb)  # 8 bits, whatever came
-    if picture.image.has_transparency_data:
-        photo.putalpha(ImageOps.exif_transpose(picture.image.convert("RGBA")).getchannel("A"))
-    return photo
+        # Upright for good, because few viewers heed the orientation in a PNG file.
+        image = ImageOps.exif_transpose(images.load_image(path))
+        if image.mode == "CMYK":  # PNG cannot hold it, nor RGB its profile
+            image = Image.fromarray(np.asarray(image.convert("RGB")))
+        return images.read(image)
+    except (OSError, TypeError) as error:
+        raise ValueError("This photo is damaged: it ends too early or holds wrong data.") from error
 
 
-def _check_size(path: str | os.PathLike) -> None:
+def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
+    """An uploaded mask, white = fill, as bool array; it must have the photo's (height, width) `size`."""
+    _check_file(path, "mask")
+    try:
+        return masks.read(path, size)
+    except (OSError, TypeError) as error:
+        raise ValueError("This mask is damaged: it ends too early or holds wrong data.") from error
+
+
+def _check_file(path: str | os.PathLike, what: str) -> None:
+    """ValueError if a file is no picture or a huge one; its pixels are not decoded."""
+    most = LARGEST_PHOTO // MEGAPIXEL
     try:
         with Image.open(path) as opened:
             pixels = opened.width * opened.height
+    except FileNotFoundError as error:
+        raise ValueError(f"This {what} is no longer on the server. Open it again.") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"This photo is far above the {LARGEST_PHOTO // MEGAPIXEL} megapixels that work here."
-        ) from error
+        raise ValueError(f"This {what} is far above the {most} megapixels that work here.") from error
     except Exception as error:  # noqa: BLE001 - the decoders raise errors of many kinds
-        raise ValueError("This file is not a picture that can be read. Try a JPEG, PNG or WebP file.") from error
+        raise ValueError(
+            f"This file is not a picture that can be read; give the {what} as JPEG, PNG or WebP."
+        ) from error
     if pixels > LARGEST_PHOTO:
         raise ValueError(
-            f"This photo has {pixels / MEGAPIXEL:.0f} megapixels; up to {LARGEST_PHOTO // MEGAPIXEL} work here. "
+            f"This {what} has {pixels / MEGAPIXEL:.0f} megapixels; up to {most} work here. "
             "Make it smaller, or use glcic_hub on your own machine."
         )
 
 
-def painted_mask(layers: list[Image.Image | np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """What was painted on any layer, as bool (height, width); `size` is the photo's (width, height)."""
-    mask = np.zeros(size[::-1], bool)
+def preview_size(photo: Picture) -> tuple[int, int]:
+    """(height, width) at which the page shows a photo: its own, unless it is large."""
+    scale = min(1, PREVIEW_SIDE / max(photo.size))
+    return tuple(max(1, round(side * scale)) for side in photo.size)
+
+
+def save_preview(photo: Picture, folder: Path, name: str) -> str:
+    """Write what the page shows of a photo into a file; the path."""
+    size = preview_size(photo)
+    if size == photo.size:
+        return save_png(photo, folder / f"{name}.png")
+    path = folder / f"{name}.webp"
+    path.write_bytes(encoded(photo.resized(*size).image, "WEBP", 90))
+    return str(path)
+
+
+def save_png(photo: Picture, path: Path) -> str:
+    """Write a photo with its EXIF data and colour profile; the path."""
+    path.write_bytes(encoded(photo.image, "PNG"))
+    return str(path)
+
+
+def strokes_of(mask: np.ndarray, size: tuple[int, int], colour: tuple[int, int, int, int]) -> Image.Image:
+    """A mask as paint on the preview, RGBA of `size` (height, width): every preview pixel that it touches."""
+    layer = np.zeros((*size, 4), np.uint8)
+    layer[_reduced(mask, size)] = colour
+    return Image.fromarray(layer)
+
+
+def painted_mask(layers: Sequence[Image.Image], photo: Picture, mask: np.ndarray | None = None) -> np.ndarray:
+    """What is painted on the preview, as bool (height, width) of the photo.
+
+    Args:
+        layers: RGBA pictures of the preview's size; painted is what is not fully transparent.
+        photo: the photo that they were painted on.
+        mask: one of the photo's size that was put on the preview by `strokes_of`. As long as nothing of it has been
+            erased it counts in its own resolution, which is finer than that of the preview of a large photo.
+    """
+    size = preview_size(photo)
+    strokes = np.zeros(size, bool)
     for layer in layers:
-        strokes = np.asarray(layer)
-        if strokes.shape[:2] != mask.shape:
+        if layer.size != size[::-1]:
             raise ValueError("The strokes belong to another photo. Paint them again.")
-        mask |= strokes[..., 3] > 0
-    return mask
+        strokes |= np.asarray(layer)[..., 3] > 0
+    if mask is not None:
+        shown = _reduced(mask, size)
+        if not (shown & ~strokes).any():
+            return mask | masks.resized(strokes & ~shown, *photo.size)
+    return masks.resized(strokes, *photo.size)
 
 
-def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
-    """An uploaded mask, white = fill, as bool (height, width); it must have the photo's (width, height)."""
-    _check_size(path)
-    try:
-        return masks.read(path, size[::-1])
-    except (OSError, TypeError) as error:
-        raise ValueError("The mask is not a picture that can be read.") from error
+def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if mask.shape == size:
+        return mask
+    levels = Image.fromarray(mask.astype(np.float32))
+    return np.asarray(levels.resize(size[::-1], Image.Resampling.BOX)) > 0
 
 
-def result_folder() -> Path:
-    """A new folder for result files; it goes after `KEPT_SECONDS`, or when the Space stops."""
-    folder = Path(tempfile.mkdtemp(prefix="completed-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    timer = threading.Timer(KEPT_SECONDS, shutil.rmtree, [folder], {"ignore_errors": True})
-    timer.daemon = True
-    timer.start()
-    return folder
-
-
-@borrow_gpu
-def complete(photo: Image.Image, mask: np.ndarray, model: str | None = None, grow: int = 0, feather: int = 0) -> Result:
+def complete(photo: Picture, mask: np.ndarray, model: str | None = None, grow: int = 0, feather: int = 0) -> Result:
     """Fill the masked part of a photo.
 
     Args:
-        photo: RGB or RGBA; alpha is kept.
+        photo: as `open_photo` gives it; its mode and alpha are kept.
         mask: bool (height, width), True = fill.
         model: one of `models()`; the first without it.
         grow: pixels by which the mask is widened, so that the rim of what was painted over goes as well.
@@ -133,35 +175,65 @@ def complete(photo: Image.Image, mask: np.ndarray, model: str | None = None, gro
         raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
     if not mask.any():
         raise ValueError("Nothing is painted yet: paint over what is to go, or upload a mask with white in it.")
-    wide, distance = mask, None
-    if grow:
-        distance = ndimage.distance_transform_edt(~mask)
-        wide = distance <= grow
+    distance = _distance(mask, grow)
+    wide = distance <= grow
     if wide.all():
         raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    pipeline = _pipeline(model or models()[0])
-    if torch.cuda.is_available():
-        pipeline.to("cuda")
-    started = time.perf_counter()
-    completed = pipeline(photo, wide).images[0]
-    if grow and feather:
-        share = np.clip((grow + 1 - distance) / (min(feather, grow) + 1), 0, 1)[..., None]
-        blended = np.rint(share * np.asarray(completed) + (1 - share) * np.asarray(photo)).astype(np.uint8)
-        completed = Image.fromarray(blended, photo.mode)
-    return Result(completed, Image.fromarray(wide), time.perf_counter() - started)
+    fill = _fill(photo.rgb, wide, model or models()[0])
+    feather = min(feather, grow)
+    if feather:
+        share = np.clip((grow + 1 - distance[wide]) / (feather + 1), 0, 1)[:, None]
+        known = photo.rgb[wide] / np.float32(255) if photo.values is None else photo.values[wide]
+        fill[wide] = share * fill[wide] + (1 - share) * known
+    return Result(images.read(photo.completed(fill, wide)), wide)
 
 
-def complete_files(photos: list[str], mask_files: list[str], folder: Path, model: str | None = None) -> list[str]:
+@borrow_gpu
+def _fill(rgb: np.ndarray, mask: np.ndarray, model: str) -> np.ndarray:
+    return _completer(model)(rgb, mask)
+
+
+def _distance(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Distance in pixels from the mask, exact up to `reach` and larger than that elsewhere."""
+    distance = np.full(mask.shape, np.inf, np.float32)
+    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    near = tuple(slice(max(0, line[0] - reach), line[-1] + reach + 1) for line in lines)
+    distance[near] = ndimage.distance_transform_edt(~mask[near])
+    return distance
+
+
+def complete_files(
+    photos: list[str],
+    mask_files: list[str],
+    folder: Path,
+    model: str | None = None,
+    grow: int = 0,
+    feather: int = 0,
+) -> list[str]:
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
     if len(photos) > MOST_FILES:
-        raise ValueError(f"Got {len(photos)} photos; up to {MOST_FILES} in one call.")
+        raise ValueError(f"Got {len(photos)} photos: up to {MOST_FILES} work in one call, for the sake of the others.")
     if len(mask_files) not in (1, len(photos)):
         raise ValueError(f"Got {len(mask_files)} masks for {len(photos)} photos: give one for all or one for each.")
     results = []
     for index, path in enumerate(photos):
-        photo = open_photo(path)
-        mask = read_mask(mask_files[index % len(mask_files)], photo.size)
-        target = folder / f"{index:03d}-{Path(path).stem}.png"
-        complete(photo, mask, model).image.save(target)
-        results.append(str(target))
+        try:
+            photo = open_photo(path)
+            mask = read_mask(mask_files[index % len(mask_files)], photo.size)
+            result = complete(photo, mask, model, grow, feather)
+        except ValueError as error:
+            if len(photos) == 1:
+                raise
+            raise ValueError(f"Photo {index + 1} of {len(photos)}: {error}") from error
+        results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))
     return results
+
+
+def result_folder() -> Path:
+    """A new folder for result files; it goes after `KEPT_SECONDS`, or when the Space stops."""
+    folder = Path(tempfile.mkdtemp(prefix="completed-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    timer = threading.Timer(KEPT_SECONDS, shutil.rmtree, [folder], {"ignore_errors": True})
+    timer.daemon = True
+    timer.start()
+    return folder

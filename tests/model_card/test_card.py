@@ -184,8 +184,8 @@ def test_further_protocols_and_adversarial_training_are_told(model, tmp_path):
     folder = build(str(model), tmp_path / "out", REPO_ID)["main"]
     card = (folder / "README.md").read_text()
     assert "**Protocol `box`**" in card and "**Protocol `free-form`**" in card and "random brush strokes" in card
-    assert "| 0.12 | 4.56 |" in card and (folder / "evaluation-free-form.json").is_file()
-    assert "670 steps of them against the discriminators" in card
+    assert "| 0.123 | 4.56 |" in card and (folder / "evaluation-free-form.json").is_file()
+    assert "669 steps of them against the discriminators" in card
 
 
 def test_sets_of_shards():

@@ -50,6 +50,9 @@ def test_errors_are_sentences(client, photo, mask, tmp_path):
         client.predict(image=handle_file(photo), mask=handle_file(mask), grow=-1, api_name="/inpaint")
     with pytest.raises(AppError, match="Give an image and a mask"):
         client.predict(image=handle_file(photo), mask=None, api_name="/inpaint")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(AppError, match="This file is not a picture that can be read"):
+        client.predict(image=handle_file(tmp_path / "text.png"), mask=handle_file(mask), api_name="/inpaint")
     Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
     with pytest.raises(AppError, match="100 megapixels"):
         client.predict(image=handle_file(tmp_path / "huge.png"), mask=handle_file(mask), api_name="/inpaint")
@@ -63,9 +66,9 @@ def test_known_pixels_are_the_photo_s_whatever_its_mode(client, photo, mask, hol
         given.putalpha(Image.fromarray(np.tile(np.arange(301) % 256, (199, 1)).astype(np.uint8)))
     path = tmp_path / ("photo.jpg" if mode == "L" else "photo.png")
     given.save(path)
-    upload = np.asarray(Image.open(path).convert("RGB" if mode == "L" else "RGBA"))
+    upload = np.asarray(Image.open(path))
     completed = Image.open(client.predict(image=handle_file(path), mask=handle_file(mask), api_name="/inpaint"))
-    assert completed.mode == ("RGB" if mode == "L" else "RGBA")
+    assert completed.mode == mode
     assert np.array_equal(np.asarray(completed)[~hole], upload[~hole])
 
 

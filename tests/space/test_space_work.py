@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from scipy import ndimage
 from skimage import data
 
-from glcic_hub import GLCICPipeline
+from glcic_hub import GLCICPipeline, images
 from glcic_hub.completion import Completer
 from glcic_hub.demo import demo_pictures
 from spaces_app import work
@@ -24,17 +24,18 @@ def small_model(model_folder, monkeypatch):
 
 
 def pixels(image) -> np.ndarray:
+    image = image.image if isinstance(image, images.Picture) else image
     return np.asarray(image if isinstance(image, Image.Image) else Image.open(image))
 
 
 def test_the_result_is_the_pipeline_s(photo, hole, model_folder):
     opened = work.open_photo(photo)
-    expected = GLCICPipeline.from_pretrained(model_folder)(opened, hole).images[0]
+    expected = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole).images[0]
     result = work.complete(opened, hole)
-    assert np.array_equal(pixels(result.image), pixels(expected))
-    assert np.array_equal(pixels(result.mask), hole)
-    assert np.array_equal(pixels(result.image)[~hole], pixels(photo)[~hole])
-    assert (pixels(result.image)[hole] != pixels(photo)[hole]).mean() > 0.5
+    assert np.array_equal(pixels(result.photo), pixels(expected))
+    assert np.array_equal(result.filled, hole)
+    assert np.array_equal(pixels(result.photo)[~hole], pixels(photo)[~hole])
+    assert (pixels(result.photo)[hole] != pixels(photo)[hole]).mean() > 0.5
 
 
 @pytest.mark.parametrize("grow", [1, 7])
@@ -42,15 +43,15 @@ def test_growing_widens_the_hole_by_so_many_pixels(photo, hole, grow):
     result = work.complete(work.open_photo(photo), hole, grow=grow)
     y, x = np.mgrid[-grow : grow + 1, -grow : grow + 1]
     disc = x**2 + y**2 <= grow**2
-    assert np.array_equal(pixels(result.mask), ndimage.binary_dilation(hole, disc))
+    assert np.array_equal(result.filled, ndimage.binary_dilation(hole, disc))
 
 
 @pytest.mark.parametrize("feather", [3, 64])
 def test_feathering_fades_within_the_grown_rim_alone(photo, hole, feather):
     opened = work.open_photo(photo)
     plain, soft = (work.complete(opened, hole, grow=6, feather=amount) for amount in (0, feather))
-    before, after, sharp = (pixels(image).astype(int) for image in (opened, soft.image, plain.image))
-    wide = pixels(soft.mask)
+    before, after, sharp = (pixels(image).astype(int) for image in (opened, soft.photo, plain.photo))
+    wide = soft.filled
     assert np.array_equal(after[~wide], before[~wide])
     assert np.array_equal(after[hole], sharp[hole]), "what was painted over never shines through"
     rim = wide & ~hole
@@ -64,22 +65,91 @@ def test_nothing_under_the_mask_matters(photo, hole):
     opened = work.open_photo(photo)
     spoilt = pixels(opened).copy()
     spoilt[hole] = 255 - spoilt[hole]
-    results = [work.complete(image, hole, grow=5, feather=3) for image in (opened, Image.fromarray(spoilt))]
-    assert np.array_equal(*(pixels(result.image) for result in results))
+    results = [work.complete(image, hole, grow=5, feather=3) for image in (opened, images.read(spoilt))]
+    assert np.array_equal(*(pixels(result.photo) for result in results))
 
 
 def test_transparency_stays(photo, hole):
     see_through = Image.open(photo).convert("RGBA")
     see_through.putalpha(77)
-    result = work.complete(see_through, hole, grow=4, feather=2).image
-    assert result.mode == "RGBA" and (pixels(result)[..., 3] == 77).all()
+    result = work.complete(images.read(see_through), hole, grow=4, feather=2).photo
+    assert result.image.mode == "RGBA" and (pixels(result)[..., 3] == 77).all()
 
 
 def test_rotated_photos_are_opened_upright(photo, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(photo).save(tmp_path / "rotated.png", exif=exif)
-    assert np.array_equal(pixels(work.open_photo(tmp_path / "rotated.png")), np.rot90(pixels(photo), -1))
+    opened = work.open_photo(tmp_path / "rotated.png")
+    assert np.array_equal(pixels(opened), np.rot90(pixels(photo), -1))
+    work.save_png(opened, tmp_path / "saved.png")
+    assert 0x0112 not in Image.open(tmp_path / "saved.png").getexif(), "or viewers would turn it once more"
+
+
+def every_kind(photo) -> dict[str, Image.Image]:
+    """Pictures of the kinds that people have, beside RGB, by the name of their file."""
+    rgb = Image.open(photo)
+    see_through = rgb.convert("RGBA")
+    see_through.putalpha(Image.linear_gradient("L").resize(rgb.size))
+    deep = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 200)
+    return {
+        "grey.jpg": rgb.convert("L"),
+        "deep.png": deep,
+        "alpha.webp": see_through,
+        "palette.gif": rgb.quantize(64),
+        "print.jpg": rgb.convert("CMYK"),
+    }
+
+
+@pytest.mark.parametrize("name", ["grey.jpg", "deep.png", "alpha.webp", "palette.gif", "print.jpg"])
+def test_known_pixels_are_the_file_s_whatever_it_is(name, photo, hole, tmp_path):
+    every_kind(photo)[name].save(tmp_path / name, **({"lossless": True, "exact": True} if "webp" in name else {}))
+    stored = Image.open(tmp_path / name)
+    stored = stored.convert("RGB") if stored.mode in ("P", "CMYK") else stored
+    result = work.complete(work.open_photo(tmp_path / name), hole, grow=3, feather=2)
+    saved = Image.open(work.save_png(result.photo, tmp_path / "saved.png"))
+    assert saved.mode == stored.mode
+    assert np.array_equal(pixels(saved)[~result.filled], pixels(stored)[~result.filled])
+    assert not np.array_equal(pixels(saved)[hole], pixels(stored)[hole])
+
+
+@pytest.mark.parametrize("feather", [0, 2])
+def test_the_colour_profile_stays(feather, photo, hole, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(photo).save(tmp_path / "profile.png", icc_profile=profile)
+    result = work.complete(work.open_photo(tmp_path / "profile.png"), hole, grow=3, feather=feather)
+    saved = Image.open(work.save_png(result.photo, tmp_path / "saved.png"))
+    assert saved.info["icc_profile"] == profile
+
+
+def test_large_photos_are_shown_smaller(photo, tmp_path, monkeypatch):
+    opened = work.open_photo(photo)
+    assert Image.open(work.save_preview(opened, tmp_path, "own")).size == (301, 199)
+    monkeypatch.setattr(work, "PREVIEW_SIDE", 100)
+    assert work.preview_size(opened) == (66, 100)
+    assert Image.open(work.save_preview(opened, tmp_path, "small")).size == (100, 66)
+
+
+def test_strokes_on_the_preview_become_strokes_on_the_photo(photo, hole, monkeypatch):
+    opened = work.open_photo(photo)
+    monkeypatch.setattr(work, "PREVIEW_SIDE", 100)
+    paint = (229, 72, 139, 166)
+    strokes = work.strokes_of(hole, work.preview_size(opened), paint)
+    assert np.array_equal(work.painted_mask([strokes], opened, hole), hole), "untouched, a mask is exactly itself"
+
+    alone = work.painted_mask([strokes], opened)
+    assert alone[hole].all() and not alone[ndimage.distance_transform_edt(~hole) > 6].any()
+
+    more = strokes.copy()
+    more.paste(paint, (60, 50, 70, 60))
+    both = work.painted_mask([more], opened, hole)
+    assert both[hole].all() and both[155:175, 185:205].all()
+    assert both.sum() == pytest.approx(hole.sum() + 900, rel=0.1)
+
+    erased = strokes.copy()
+    erased.paste((0, 0, 0, 0), (50, 0, 100, 66))
+    left = work.painted_mask([erased], opened, hole)
+    assert left[65:85, 125:145].all() and not left[:, 155:].any(), "what was erased is not filled"
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -105,14 +175,16 @@ def test_what_cannot_be_opened_is_said(content, message, tmp_path):
 
 
 def test_layers_are_joined(hole):
+    photo = images.read(np.zeros((*hole.shape, 3), np.uint8))
     layers = np.zeros((2, *hole.shape, 4), np.uint8)
     layers[0, ..., 3] = hole * 255
     layers[1, 5:9, 5:9, 3] = 1
-    joined = work.painted_mask(list(layers), hole.shape[::-1])
+    pictures = [Image.fromarray(layer) for layer in layers]
+    joined = work.painted_mask(pictures, photo)
     assert np.array_equal(joined, (layers[..., 3] > 0).any(0))
-    assert not work.painted_mask([], hole.shape[::-1]).any()
+    assert not work.painted_mask([], photo).any()
     with pytest.raises(ValueError, match="another photo"):
-        work.painted_mask(list(layers), (10, 10))
+        work.painted_mask(pictures, images.read(np.zeros((10, 10, 3), np.uint8)))
 
 
 def test_masks_that_cannot_be_used_are_refused(photo, mask, hole):
@@ -142,10 +214,10 @@ def test_rims_are_bounded(photo, hole, grow, feather):
         work.complete(work.open_photo(photo), hole, grow=grow, feather=feather)
 
 
-def test_sixteen_bits_are_shown_in_eight(tmp_path):
+def test_the_network_sees_sixteen_bits_in_eight(tmp_path):
     ramp = np.linspace(0, 65535, 60 * 80).reshape(60, 80).astype(np.uint16)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    opened = pixels(work.open_photo(tmp_path / "ramp.png"))
+    opened = work.open_photo(tmp_path / "ramp.png").rgb
     assert np.array_equal(opened, np.repeat(np.rint(ramp / 257)[..., None], 3, axis=2))
 
 
@@ -157,10 +229,12 @@ def test_huge_masks_are_refused_before_they_are_decoded(tmp_path):
 
 def test_several_files(photo, mask, tmp_path):
     paths = work.complete_files([str(photo)] * 2, [str(mask)], tmp_path)
-    expected = work.complete(work.open_photo(photo), work.read_mask(mask, (301, 199))).image
+    expected = work.complete(work.open_photo(photo), work.read_mask(mask, (199, 301))).photo
     assert len(set(paths)) == 2
     assert all(np.array_equal(pixels(path), pixels(expected)) for path in paths)
-    with pytest.raises(ValueError, match="21 photos; up to 20"):
+    with pytest.raises(ValueError, match="Photo 2 of 2: This photo is no longer on the server"):
+        work.complete_files([str(photo), str(tmp_path / "gone.png")], [str(mask)], tmp_path)
+    with pytest.raises(ValueError, match="21 photos: up to 20"):
         work.complete_files([str(photo)] * 21, [str(mask)], tmp_path)
     with pytest.raises(ValueError, match="3 masks for 2 photos"):
         work.complete_files([str(photo)] * 2, [str(mask)] * 3, tmp_path)
@@ -171,4 +245,4 @@ def test_the_examples_are_the_demo(name):
     examples = Path(work.__file__).parent / "examples"
     photo = getattr(data, name)()
     expected = demo_pictures(photo, name, Completer(random_model()))[0]["mask"]
-    assert np.array_equal(work.read_mask(examples / f"{name}-mask.png", photo.shape[1::-1]), pixels(expected) > 127)
+    assert np.array_equal(work.read_mask(examples / f"{name}-mask.png", photo.shape[:2]), pixels(expected) > 127)
