@@ -3,7 +3,6 @@
 Every function raises ValueError with a sentence for the visitor when something cannot be used.
 """
 
-import atexit
 import functools
 import os
 import shutil
@@ -31,6 +30,7 @@ PREVIEW_SIDE = 2048
 """Longest side in pixels of what the page shows: phones draw no larger canvas quickly, and lines are slow."""
 KEPT_SECONDS = 3600
 LARGEST_RIM = 64
+_RESULTS = tempfile.TemporaryDirectory(prefix="completed-")  # removed at exit
 
 try:  # ZeroGPU lends a graphics card to the decorated function
     from spaces import GPU as borrow_gpu
@@ -231,8 +231,7 @@ def complete_files(
 
 def result_folder() -> Path:
     """A new folder for result files; it goes after `KEPT_SECONDS`, or when the Space stops."""
-    folder = Path(tempfile.mkdtemp(prefix="completed-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=_RESULTS.name))
     timer = threading.Timer(KEPT_SECONDS, shutil.rmtree, [folder], {"ignore_errors": True})
     timer.daemon = True
     timer.start()
