@@ -1,0 +1,55 @@
+"""What the README says: its figures are those of the records, its Python runs, its pictures are there."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FOLDER = PRETRAINED_DIR / DEFAULT_NAME
+FIGURES = {"l1_x100": 2, "psnr": 2, "ssim": 4, "feature_distance": 3}
+METHODS = {"Telea": "telea", "Navier-Stokes": "navier-stokes", DEFAULT_NAME: DEFAULT_NAME}
+
+
+@pytest.mark.parametrize(("file", "table"), [("evaluation.json", 0), ("evaluation-free-form.json", 1)])
+def test_the_table_shows_the_record(file, table):
+    record = json.loads((FOLDER / file).read_text())["figures"]
+    for shown, method in METHODS.items():
+        rows = re.findall(rf"^\|[^|]*{shown}[^|]*\|(.*)\|$", README, re.MULTILINE)
+        assert len(rows) == 2
+        cells = [cell.strip(" *") for cell in rows[table].split("|")]
+        assert cells == [f"{record[method][figure]:.{digits}f}" for figure, digits in FIGURES.items()]
+
+
+def test_the_records_are_of_the_weights_beside_them():
+    digest = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
+    assert json.loads((FOLDER / "training.json").read_text())["sha256"] == digest
+    for file in ("evaluation.json", "evaluation-free-form.json"):
+        record = json.loads((FOLDER / file).read_text())
+        assert record["models"][DEFAULT_NAME]["weights_sha256"] == digest
+
+
+def test_the_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo, mask = data.coffee()[:200, :300], np.zeros((200, 300), bool)
+    mask[80:110, 100:160] = True
+    Image.fromarray(photo).save("photo.jpg")
+    Image.fromarray(mask).save("mask.png")
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code, {})
+    before, after = (np.asarray(Image.open(name)) for name in ("photo.jpg", "completed.png"))
+    assert np.array_equal(after[~mask], before[~mask])
+    assert (after != before).any(axis=2)[mask].mean() > 0.5
+
+
+def test_links_lead_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links and all((ROOT / link).exists() for link in links)
