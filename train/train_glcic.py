@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -37,6 +36,7 @@ from glcic_hub.masks import bounding_box, random_boxes, random_strokes
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, Discriminator, complete_batch
 from train.dataset import TrainingCrops, find_pictures, source_names
+from train.initialisation import INITIALISATIONS, initialise
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 PICTURES_FOR_MEAN = 512
@@ -141,23 +141,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def init_identity(network: CompletionNetwork) -> None:
-    """Start every convolution as the identity where its input and output channels agree, plus little Kaiming noise.
-
-    The signal then crosses the network from the first step on. `train/LOG.md` has what was measured.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
-            if isinstance(module, nn.Conv2d) and module.in_channels == module.out_channels:
-                noise = 0.1 * module.weight.data
-                nn.init.dirac_(module.weight)
-                module.weight.data += noise
-
-
-INITIALISATIONS = {"pytorch": lambda network: None, "identity": init_identity}
-
 OPTIMIZERS = {
     # The paper names Adadelta without constants: these are Torch7's and PyTorch's.
     "adadelta": lambda parameters, lr: torch.optim.Adadelta(parameters, lr=lr, rho=0.9, eps=1e-6),
@@ -248,7 +231,7 @@ def train(args: argparse.Namespace) -> None:
         network, mean = start.network, start.mean
     else:
         network, mean = CompletionNetwork(args.base_channels), mean_colour(crops)
-        INITIALISATIONS[args.init](network)
+        initialise(network, args.init)
     model_config = {
         "base_channels": network.base_channels,
         "mean": [round(value, 6) for value in mean.tolist()],

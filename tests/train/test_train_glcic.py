@@ -11,16 +11,14 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from skimage import data as photos
-from torch import nn
 
 from glcic_hub.model import GLCICModel
-from glcic_hub.network import CompletionNetwork, complete_batch
+from glcic_hub.network import complete_batch
 from train import train_glcic
 from train.dataset import TrainingCrops, find_pictures
 from train.train_glcic import (
     completion_loss,
     composite,
-    init_identity,
     learning_rate_factor,
     local_patches,
     parse_args,
@@ -96,20 +94,6 @@ def test_real_or_fake_loss_is_the_binary_cross_entropy():
     assert real_or_fake_loss(logits, real=True).item() == pytest.approx(-np.log(probability).mean(), rel=1e-5)
     assert real_or_fake_loss(logits, real=False).item() == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
     assert torch.isfinite(real_or_fake_loss(torch.tensor([[-200.0]]), real=True))
-
-
-def test_identity_initialisation_passes_the_signal_on():
-    torch.manual_seed(0)
-    network = CompletionNetwork(base_channels=16)
-    init_identity(network)
-    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    assert all(not convolution.bias.any() for convolution in convolutions)
-    square = [m for m in convolutions if isinstance(m, nn.Conv2d) and m.in_channels == m.out_channels]
-    assert len(square) > 5
-    for convolution in square:
-        x = random_batch(1, convolution.in_channels, 20, 20) - 0.5
-        error = (convolution(x) - x)[..., 5:-5, 5:-5].std() / x.std()
-        assert 0.01 < error < 0.3
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])
