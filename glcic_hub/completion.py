@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from glcic_hub.blending import correct_seam
 from glcic_hub.model import GLCICModel
-from glcic_hub.network import SIZE_MULTIPLE, complete_batch, fold_batchnorm
+from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
+from glcic_hub.receptive_field import complete_holes
 from glcic_hub.windows import Box, cells, find_holes, inside, view_of
 
 SHOWN_SIZE = 0.75
@@ -27,20 +28,25 @@ class Completer:
 
     def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
         self.device = torch.device(device) if device is not None else model.device
-        self.dtype = model.dtype
+        dtype = model.compute_dtype or _fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
         self.shown_size = SHOWN_SIZE * model.max_hole_size
-        self.network = fold_batchnorm(model.network).to(self.device, memory_format=torch.channels_last)
-        self.mean = model.mean.to(self.device)
+        network = fold_batchnorm(model.network)  # before anything is rounded
+        self.network = network.to(self.device, dtype, memory_format=torch.channels_last)
+        self.mean = model.mean.to(self.device, torch.float32)
 
     @torch.inference_mode()
-    def __call__(self, rgb: np.ndarray, mask: np.ndarray, padding: int | None = None) -> np.ndarray:
+    def __call__(
+        self, rgb: np.ndarray, mask: np.ndarray, padding: int | None = None, working_size: int | None = None
+    ) -> np.ndarray:
         """Fill the holes of one picture.
 
         Args:
             rgb: uint8 (H, W, 3). What lies under the mask has no influence on the result.
             mask: bool (H, W), True = fill.
             padding: pixels around each hole that the network is shown; chosen from the hole's size without it.
+            working_size: a larger hole is shown to the network reduced to this size, in pixels (`windows.find_holes`
+                defines the size); `SHOWN_SIZE` of the model's `max_hole_size` without it.
 
         Returns:
             float32 (H, W, 3), RGB in [0, 1], 0 outside the mask.
@@ -53,7 +59,7 @@ class Completer:
                 "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
             )
         fill = np.zeros(rgb.shape, np.float32)
-        for hole in find_holes(mask, self.sample_size, self.shown_size):
+        for hole in find_holes(mask, self.sample_size, working_size or self.shown_size):
             frame = view_of(hole.box, mask.shape, context=1, least=0)
             own = np.zeros(mask[frame].shape, bool)
             own[inside(hole.box, frame)] = hole.mask
@@ -89,8 +95,20 @@ class Completer:
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
     def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        image, mask = image.to(self.dtype), mask.to(self.dtype)
-        return complete_batch(self.network, image, mask, self.mean).float()
+        return complete_holes(self.network, image, mask, self.mean)
+
+
+def _fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """What to compute float32 weights in: a shorter type where the device has arithmetic for it."""
+    if dtype != torch.float32:
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
+            return torch.bfloat16
+    return torch.float32
 
 
 def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -61,8 +61,13 @@ class GLCICModel(
         mean: mean colour of the training pictures, RGB in [0, 1]; subtracted from the input.
         sample_size: side in pixels of the training crops.
         max_hole_size: longest side in pixels of the holes seen in training.
+
+    Attributes:
+        compute_dtype: what the pipeline computes in; without it (None), float32 weights are run in bfloat16 or float16
+            where the device has arithmetic for it. `from_pretrained(dtype=...)` sets it.
     """
 
+    compute_dtype: torch.dtype | None = None
     _variant: str | None = None  # of the save that is under way
 
     def __init__(
@@ -136,7 +141,8 @@ class GLCICModel(
             subfolder: where the model lies in the folder or repository. Without it: at the top, or where a pipeline
                 holds it.
             variant: read `model.<variant>.safetensors`, for example `"fp16"`.
-            dtype: type of the loaded weights; float32 without it, whatever the type in the file.
+            dtype: type of the loaded weights, and what is computed in (`compute_dtype`). Without it: float32 weights,
+                whatever the type in the file, and the fastest type that the device has.
             torch_dtype: the older name of `dtype`, which diffusers uses for components.
             revision, cache_dir, force_download, local_files_only, token: as in `huggingface_hub`.
             **config: overrides of single settings of `config.json`.
@@ -165,7 +171,8 @@ class GLCICModel(
         except (TypeError, ValueError) as error:
             raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {error}") from error
         _load_strictly(model, weights)
-        return model.to(dtype or torch_dtype or torch.float32).eval()
+        model.compute_dtype = dtype or torch_dtype
+        return model.to(model.compute_dtype or torch.float32).eval()
 
     def save_pretrained(
         self,

@@ -117,6 +117,17 @@ def network_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -
     return torch.cat([known, mask], dim=1)
 
 
+def padded_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """Build the network's input for pictures of any size: the border is repeated up to the next multiple of 4.
+
+    The arguments are those of `network_input`; the output is to be cropped to the pictures' size.
+    """
+    height, width = image.shape[-2:]
+    padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
+    image, mask = (F.pad(x, padding, mode="replicate") for x in (image, mask))
+    return network_input(image, mask, mean)
+
+
 def complete_batch(
     network: CompletionNetwork, image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor
 ) -> torch.Tensor:
@@ -132,10 +143,7 @@ def complete_batch(
         (B, 3, H, W): RGB in [0, 1]; meant to be used under the mask only.
     """
     height, width = image.shape[-2:]
-    # The border is repeated up to the next multiple of 4, and cropped off again: nothing is resized.
-    padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
-    image, mask = (F.pad(x, padding, mode="replicate") for x in (image, mask))
-    return network(network_input(image, mask, mean))[..., :height, :width]
+    return network(padded_input(image, mask, mean))[..., :height, :width]
 
 
 def fold_batchnorm(network: CompletionNetwork) -> CompletionNetwork:
@@ -152,6 +160,10 @@ def fold_batchnorm(network: CompletionNetwork) -> CompletionNetwork:
     return folded
 
 
+DISCRIMINATOR_BRANCHES = ("both", "global", "local")
+"""Table 2 has both; the paper's ablations leave one of them out."""
+
+
 class Discriminator(nn.Module):
     """The context discriminators of Table 2: a global and a local branch with one shared output layer.
 
@@ -164,13 +176,18 @@ class Discriminator(nn.Module):
         image_size: side of the square pictures, in pixels.
         local_size: side of the square patch around the hole, in pixels.
         base_channels: channels of the first layer (the paper: 64); scales every layer.
+        branches: one of `DISCRIMINATOR_BRANCHES`. With one branch the output layer sees that branch alone, and
+            `forward` does not look at the other one's input.
     """
 
-    def __init__(self, image_size: int = 256, local_size: int = 128, base_channels: int = 64):
+    def __init__(self, image_size: int = 256, local_size: int = 128, base_channels: int = 64, branches: str = "both"):
         super().__init__()
-        self.global_branch = DiscriminatorBranch(image_size, base_channels)
-        self.local_branch = DiscriminatorBranch(local_size, base_channels)
-        self.output = nn.Linear(2 * self.global_branch.features, 1)
+        if branches not in DISCRIMINATOR_BRANCHES:
+            raise ValueError(f"branches must be one of {', '.join(DISCRIMINATOR_BRANCHES)}; got {branches!r}")
+        self.global_branch = DiscriminatorBranch(image_size, base_channels) if branches != "local" else None
+        self.local_branch = DiscriminatorBranch(local_size, base_channels) if branches != "global" else None
+        features = [branch.features for branch in (self.global_branch, self.local_branch) if branch]
+        self.output = nn.Linear(sum(features), 1)
 
     def forward(self, image: torch.Tensor, patch: torch.Tensor) -> torch.Tensor:
         """Judge pictures together with their patches.
@@ -182,7 +199,8 @@ class Discriminator(nn.Module):
         Returns:
             (B, 1): logits; above 0 means "real". The paper's sigmoid belongs to the loss.
         """
-        return self.output(torch.cat([self.global_branch(image), self.local_branch(patch)], dim=1))
+        pairs = ((self.global_branch, image), (self.local_branch, patch))
+        return self.output(torch.cat([branch(x) for branch, x in pairs if branch], dim=1))
 
 
 class DiscriminatorBranch(nn.Module):

@@ -39,6 +39,7 @@ class GLCICPipeline(DiffusionPipeline):
     def __init__(self, completion_network: GLCICModel):
         super().__init__()
         self.register_modules(completion_network=completion_network)
+        self._ready: tuple[tuple, list[torch.Tensor], Completer] | None = None
 
     @classmethod
     def from_pretrained(
@@ -75,6 +76,7 @@ class GLCICPipeline(DiffusionPipeline):
         height: int | None = None,
         width: int | None = None,
         padding_mask_crop: int | None = None,
+        working_size: int | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -90,6 +92,10 @@ class GLCICPipeline(DiffusionPipeline):
             height, width: resize pictures and masks to this size first; without them nothing is resized.
             padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
                 chosen from the hole's size and the size that the model was trained at.
+            working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
+                thickness and its side). Without it: three quarters of the largest hole of the training. A large
+                number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
+                the network on the whole picture, computed on what the hole depends on alone.
             generator: taken for the sake of diffusers' signature; the network draws no random numbers.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
@@ -106,6 +112,8 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"output_type must be one of {', '.join(images.OUTPUT_TYPES)}; got {output_type!r}")
         if padding_mask_crop is not None and padding_mask_crop < 0:
             raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
+        if working_size is not None and working_size < 1:
+            raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         pictures = images.read_all(image)
@@ -117,12 +125,12 @@ class GLCICPipeline(DiffusionPipeline):
             _refuse_whole_masks(fill_masks)
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
-        completer = Completer(self.completion_network, self._execution_device)
+        completer = self._completer()
         pairs = list(zip(pictures, fill_masks))
         results = []
         try:
             for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
-                fill = completer(picture.rgb, mask, padding_mask_crop)
+                fill = completer(picture.rgb, mask, padding_mask_crop, working_size)
                 results.append(picture.completed(fill, mask, output_type))
         finally:
             self.maybe_free_model_hooks()
@@ -131,6 +139,19 @@ class GLCICPipeline(DiffusionPipeline):
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
             results = np.stack(results) if output_type == "np" else torch.stack(results)
         return ImagePipelineOutput(images=results) if return_dict else (results,)
+
+    def _completer(self) -> Completer:
+        """The model made ready for inference, which is done again only after its weights, type or device changed."""
+        model, device = self.completion_network, self._execution_device
+        tensors = [*model.parameters(), *model.buffers()]
+        settings = model.compute_dtype, device, [(tensor.dtype, tensor.shape) for tensor in tensors]
+        if self._ready is not None:
+            former_settings, former_tensors, completer = self._ready
+            if settings == former_settings and all(torch.equal(a, b) for a, b in zip(tensors, former_tensors)):
+                return completer
+        completer = Completer(model, device)
+        self._ready = settings, [tensor.clone() for tensor in tensors], completer
+        return completer
 
 
 def _refuse_whole_masks(fill_masks: list[np.ndarray]) -> None:

@@ -9,10 +9,11 @@ import torch
 from glcic_hub import windows
 from glcic_hub.blending import correct_seam
 from glcic_hub.completion import Completer
-from glcic_hub.network import network_input
+from glcic_hub.network import network_input, padded_input
 from tests.random_models import MAX_HOLE_SIZE, MEAN, SAMPLE_SIZE, random_model
 
 MODEL = random_model()
+MODEL.compute_dtype = torch.float32  # on every machine the type of the plain computations below
 
 
 def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -30,18 +31,22 @@ def spoilt(rgb: np.ndarray, where: np.ndarray, seed: int = 9) -> np.ndarray:
     return np.where(where[..., None], photo(*rgb.shape[:2], seed), rgb)
 
 
-def watched(completer: Completer) -> list[torch.Tensor]:
-    """The list to which every later input of the network is appended."""
-    seen = []
-    completer.network.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].clone()))
-    return seen
+class WatchedCompleter(Completer):
+    """Notes every input of its network."""
+
+    def __init__(self, model=MODEL):
+        super().__init__(model)
+        self.seen = []
+
+    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        self.seen.append(padded_input(image, mask, self.mean))
+        return super()._run(image, mask)
 
 
 def shapes_seen(rgb: np.ndarray, mask: np.ndarray, padding: int | None = None) -> list[tuple[int, int]]:
-    completer = Completer(MODEL)
-    seen = watched(completer)
+    completer = WatchedCompleter()
     completer(rgb, mask, padding)
-    return [tuple(x.shape[2:]) for x in seen]
+    return [tuple(x.shape[2:]) for x in completer.seen]
 
 
 def plain_fill(rgb: np.ndarray, mask: np.ndarray, view: tuple[slice, slice]) -> np.ndarray:
@@ -130,9 +135,9 @@ def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(
     mask = MASKS[name]
     colour = np.array([200, 100, 50], np.uint8)
     rgb = np.where(mask[..., None], photo(*mask.shape), colour)
-    completer = Completer(MODEL)
-    seen = watched(completer)
+    completer = WatchedCompleter()
     completer(rgb, mask)
+    seen = completer.seen
     assert min(x.shape[2] / mask.shape[0] for x in seen) < 0.7
     for x in seen:
         known = x[0, 3] == 0
@@ -154,9 +159,9 @@ def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(
     ],
 )
 def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes(box, shape, side):
-    completer = Completer(MODEL)
-    seen = watched(completer)
+    completer = WatchedCompleter()
     completer(photo(250, 250), hole_mask((250, 250), box))
+    seen = completer.seen
     assert [tuple(x.shape[2:]) for x in seen] == [shape]
     if side:
         assert seen[0][0, 3].sum() == pytest.approx(side**2, rel=0.15)
@@ -189,13 +194,47 @@ def test_a_completer_gives_the_same_whatever_it_completed_before():
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_other_types_give_nearly_the_same(dtype, tolerance, name):
     model, mask = copy.deepcopy(MODEL).to(dtype), MASKS[name]
+    model.compute_dtype = None
     completer = Completer(model, "cpu")
-    seen = watched(completer)
     fill = completer(photo(*mask.shape), mask)
     assert fill.dtype == np.float32
-    assert {x.dtype for x in seen} == {dtype}
+    assert {parameter.dtype for parameter in completer.network.parameters()} == {dtype}
     error = np.abs(fill - Completer(MODEL)(photo(*mask.shape), mask))[mask]
     assert 0 < error.mean() < tolerance
+
+
+def test_float32_weights_are_run_in_a_shorter_type_only_where_none_is_asked_for(monkeypatch):
+    model = copy.deepcopy(MODEL)
+    types = {}
+    for wanted in (None, torch.float32):
+        for capabilities in ({}, {"avx512_bf16": True}, {"amx_bf16": True}):
+            model.compute_dtype = wanted
+            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)  # noqa: B023
+            types[wanted, *capabilities] = Completer(model).network.output.weight.dtype
+    bf16, fp32 = torch.bfloat16, torch.float32
+    assert types == {
+        (None,): fp32,
+        (None, "avx512_bf16"): bf16,
+        (None, "amx_bf16"): bf16,
+        (fp32,): fp32,
+        (fp32, "avx512_bf16"): fp32,
+        (fp32, "amx_bf16"): fp32,
+    }
+    assert model.dtype == fp32
+
+
+@pytest.mark.parametrize(("working_size", "side"), [(None, 12), (20, 20), (63, 63), (1000, 63)])
+def test_working_size_sets_the_size_at_which_a_large_hole_is_shown(working_size, side):
+    completer = WatchedCompleter()
+    completer(photo(250, 250), hole_mask((250, 250), (60, 123, 60, 123)), working_size=working_size)
+    assert [x[0, 3].sum().item() for x in completer.seen] == [pytest.approx(side**2, rel=0.1)]
+
+
+def test_at_full_scale_and_with_all_surroundings_it_is_the_network_on_the_whole_picture():
+    """The paper's way, at the cost of the hole alone."""
+    rgb, mask = photo(150, 170), hole_mask((150, 170), (60, 100, 30, 80), (110, 150, 140, 170))
+    fill = Completer(MODEL)(rgb, mask, padding=1000, working_size=1000)
+    np.testing.assert_allclose(fill, plain_fill(rgb, mask, (slice(0, 150), slice(0, 170))), atol=5e-5)
 
 
 def test_a_mask_over_the_whole_picture_is_refused():
@@ -263,15 +302,16 @@ def test_a_hole_is_not_filled_from_what_lies_under_another_one_beside_it():
     assert np.abs(alone - both)[one].max() > 0.01  # it sees that the other one is a hole
 
 
-def with_constant_network(value: float) -> tuple[Completer, list[torch.Size]]:
-    completer, shapes = Completer(MODEL), []
+class ConstantCompleter(Completer):
+    """Its network has one answer to everything."""
 
-    def constant(x):
-        shapes.append(x.shape)
-        return torch.full((1, 3, *x.shape[2:]), value)
+    def __init__(self, value: float):
+        super().__init__(MODEL)
+        self.value, self.runs = value, 0
 
-    completer.network = constant
-    return completer, shapes
+    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        self.runs += 1
+        return torch.full_like(image, self.value)
 
 
 @pytest.mark.parametrize("name", ["large", "large circle", "scratch", "noise"])
@@ -279,17 +319,16 @@ def with_constant_network(value: float) -> tuple[Completer, list[torch.Size]]:
 def test_cells_together_fill_every_masked_pixel(monkeypatch, name, largest_cell):
     mask = MASKS[name]
     monkeypatch.setattr(windows, "LARGEST_CELL", largest_cell)
-    completer, shapes = with_constant_network(0.8)
+    completer = ConstantCompleter(0.8)
     fill = completer(np.full((*mask.shape, 3), 204, np.uint8), mask)
-    assert len(shapes) >= 4
+    assert completer.runs >= 4
     np.testing.assert_allclose(fill[mask], 0.8, atol=1e-5)  # pixels that no cell filled would spoil it
 
 
 @each_mask
 def test_what_the_network_is_off_by_all_around_is_removed(mask):
     """A constant colour difference is what the seam's correction is for, at every scale."""
-    completer, _ = with_constant_network(0.5)
-    fill = completer(np.full((*mask.shape, 3), 204, np.uint8), mask)
+    fill = ConstantCompleter(0.5)(np.full((*mask.shape, 3), 204, np.uint8), mask)
     np.testing.assert_allclose(fill[mask], 0.8, atol=1e-5)
 
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import glcic_hub
+from glcic_hub import pipeline
 from glcic_hub.completion import Completer
 from glcic_hub.pipeline import GLCICPipeline
-from tests.random_models import random_model
+from tests.random_models import MAX_HOLE_SIZE, random_model
 
 HEIGHT, WIDTH = 41, 55
 OFTEN = settings(max_examples=25, deadline=None, derandomize=True)
@@ -435,6 +436,7 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
+        ({"working_size": 0}, "working_size must be .* from 1 up; got 0"),
         ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 up; got -1"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),
         ({"width": 20}, "both height and width, or neither"),
@@ -474,12 +476,40 @@ def as_array(pipe: GLCICPipeline, mask: np.ndarray = MASKS["large"]) -> np.ndarr
     return pipe(photo(), mask, output_type="np").images[0]
 
 
+def test_working_size_sets_the_scale_at_which_a_large_hole_is_shown():
+    default = as_array(PIPE)
+    np.testing.assert_array_equal(
+        PIPE(photo(), MASKS["large"], working_size=round(0.75 * MAX_HOLE_SIZE), output_type="np").images[0], default
+    )
+    finer = PIPE(photo(), MASKS["large"], working_size=1000, output_type="np").images[0]
+    assert np.abs(finer - default)[MASKS["large"]].mean() > 0.01
+    np.testing.assert_array_equal(finer[~MASKS["large"]], default[~MASKS["large"]])
+
+
+def test_changed_weights_are_used_at_once_and_unchanged_ones_are_prepared_once(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(pipeline, "Completer", lambda *a: prepared.append(a) or Completer(*a))
+    pipe = new_pipe()
+    first = as_array(pipe)
+    np.testing.assert_array_equal(as_array(pipe), first)
+    assert len(prepared) == 1
+    weight = pipe.completion_network.network.output.weight
+    weight.data.copy_(weight.flip(-1))  # what neither a version counter nor a norm sees
+    assert np.abs(as_array(pipe) - first).max() > 0.01
+    weight.data.copy_(weight.flip(-1))
+    np.testing.assert_array_equal(as_array(pipe), first)
+    pipe.completion_network.compute_dtype = torch.float16
+    assert np.abs(as_array(pipe) - first).max() > 0
+    assert len(prepared) == 4
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.005), (torch.bfloat16, 0.04)], ids=str)
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_half_precision_gives_nearly_the_same(dtype, tolerance, name):
-    pipe, mask = new_pipe().to(dtype), MASKS[name]
+    pipe, mask, exact = new_pipe().to(dtype), MASKS[name], new_pipe()
     assert pipe.dtype == dtype
-    result, wanted = as_array(pipe, mask), as_array(PIPE, mask)
+    exact.completion_network.compute_dtype = torch.float32
+    result, wanted = as_array(pipe, mask), as_array(exact, mask)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result[~mask], wanted[~mask])
     assert 0 < np.abs(result - wanted)[mask].mean() < tolerance

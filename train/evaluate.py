@@ -11,8 +11,8 @@ For another `--size` the three lengths go along in proportion, unless they are g
 Protocol `free-form` (`--protocol free-form`) has brush strokes instead: `glcic_hub.masks.random_strokes` with 2 to 6
 strokes of 10 to 36 px at 256 px, in proportion at others, seeded with [7, i].
 
-The methods get the picture with its hole blanked (0). What they give is rounded to 8 bits and pasted into the
-picture; all figures compare that with the true picture, and are means over the pictures:
+The methods get the picture with its hole blanked (0); models compute in float32. What the methods give is rounded to
+8 bits and pasted into the picture; all figures compare that with the true picture, and are means over the pictures:
 
     L1 x 100    mean absolute difference inside the hole, in percent of the full range; lower is better
     hole PSNR   inside the hole, dB (at most 100); higher is better
@@ -254,7 +254,7 @@ def run(args: argparse.Namespace) -> None:
     protocol = Protocol(args.protocol, args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
-    methods |= {name: Completer(GLCICModel.from_pretrained(name)) for name in args.model}
+    methods |= {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
     models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
