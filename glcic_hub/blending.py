@@ -1,13 +1,21 @@
-"""The seam between what was filled and what was known."""
+"""The seam between what was filled and what was known.
+
+The paper blends by Poisson editing after fast marching (section 3.4). Here Poisson's boundary is read from the known
+pixels; the official script reads it from the picture that is already completed, and so changes next to nothing.
+"""
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
 LARGEST_SYSTEM = 2**18
 """Unknowns above which the correction, which is smooth, is solved at half the resolution: it bounds time and memory."""
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+FEATHER_SHARE = 0.5
+"""How far a feathered correction reaches into the hole, as a share of the distance from its rim to its middle."""
 
 
 def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -27,6 +35,40 @@ def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known:
     Returns:
         float32 (H, W, 3) in [0, 1]; equal to `fill` outside the hole, and also inside if it touches no known pixel.
     """
+    difference, rim = _difference_at_rim(fill, picture, hole, known)
+    if not rim.any():
+        return fill
+    return _corrected(fill, continue_harmonically(difference, rim, hole & ~rim), hole)
+
+
+def feather_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Shift the outer part of a filled hole so that it meets the known pixels; the inner part stays as it is.
+
+    Each pixel takes the difference of the rim pixel that is nearest to it, weighted by a cosine that falls from 1 on
+    the rim to 0 at `FEATHER_SHARE` of the way to the middle. Arguments and result as in `correct_seam`.
+    """
+    difference, rim = _difference_at_rim(fill, picture, hole, known)
+    if not rim.any():
+        return fill
+    distance, nearest = ndimage.distance_transform_edt(~rim, return_indices=True)
+    reach = max(1.0, FEATHER_SHARE * distance[hole].max())
+    weight = 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance / reach, 1))
+    return _corrected(fill, difference[tuple(nearest)] * weight[..., None].astype(np.float32), hole)
+
+
+def leave_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The fill as the network gave it."""
+    return fill
+
+
+BLENDS = {"poisson": correct_seam, "feather": feather_seam, None: leave_seam}
+"""The ways to treat the seam, by name."""
+
+
+def _difference_at_rim(
+    fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean known neighbour minus fill, float32 (H, W, 3), and bool (H, W), where there is one: on the hole's rim."""
     total = np.zeros_like(fill)
     count = np.zeros(hole.shape, np.float32)
     for step in NEIGHBOURS:
@@ -34,11 +76,12 @@ def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known:
         count += neighbour
         total += np.where(neighbour[..., None], _shifted(picture, step), 0)
     rim = hole & (count > 0)
-    if not rim.any():
-        return fill
     difference = np.zeros_like(fill)
     difference[rim] = total[rim] / count[rim, None] - fill[rim]
-    correction = continue_harmonically(difference, rim, hole & ~rim)
+    return difference, rim
+
+
+def _corrected(fill: np.ndarray, correction: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return np.where(hole[..., None], np.clip(fill + correction, 0, 1), fill)
 
 

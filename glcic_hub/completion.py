@@ -4,15 +4,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from glcic_hub.blending import correct_seam
+from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes
 from glcic_hub.windows import Box, cells, find_holes, inside, view_of
 
-SHOWN_SIZE = 0.75
-"""Size at which the network sees large holes, as a share of the model's `max_hole_size`: those of its training were
-mostly smaller than the largest."""
+REDUCED_SIZE = 0.75
+"""Size at which the network sees holes that are larger than the model's `max_hole_size`, as a share of it: those of its
+training were mostly smaller than the largest."""
 
 CONTEXT = 0.25
 """Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
@@ -30,14 +30,19 @@ class Completer:
         self.device = torch.device(device) if device is not None else model.device
         dtype = model.compute_dtype or _fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
-        self.shown_size = SHOWN_SIZE * model.max_hole_size
+        self.max_hole_size = model.max_hole_size
         network = fold_batchnorm(model.network)  # before anything is rounded
         self.network = network.to(self.device, dtype, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device, torch.float32)
 
     @torch.inference_mode()
     def __call__(
-        self, rgb: np.ndarray, mask: np.ndarray, padding: int | None = None, working_size: int | None = None
+        self,
+        rgb: np.ndarray,
+        mask: np.ndarray,
+        padding: int | None = None,
+        working_size: int | None = None,
+        blend: str | None = "poisson",
     ) -> np.ndarray:
         """Fill the holes of one picture.
 
@@ -46,7 +51,9 @@ class Completer:
             mask: bool (H, W), True = fill.
             padding: pixels around each hole that the network is shown; chosen from the hole's size without it.
             working_size: a larger hole is shown to the network reduced to this size, in pixels (`windows.find_holes`
-                defines the size); `SHOWN_SIZE` of the model's `max_hole_size` without it.
+                defines the size). Without it, one that is larger than the model's `max_hole_size` is reduced to
+                `REDUCED_SIZE` of that.
+            blend: how the fill is made to meet the known pixels, one of `blending.BLENDS`.
 
         Returns:
             float32 (H, W, 3), RGB in [0, 1], 0 outside the mask.
@@ -58,29 +65,32 @@ class Completer:
             raise ValueError(
                 "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
             )
+        largest, reduced = self.max_hole_size, REDUCED_SIZE * self.max_hole_size
+        if working_size is not None:
+            largest = reduced = working_size
         fill = np.zeros(rgb.shape, np.float32)
-        for hole in find_holes(mask, self.sample_size, working_size or self.shown_size):
+        for hole in find_holes(mask, self.sample_size, largest, reduced):
             frame = view_of(hole.box, mask.shape, context=1, least=0)
             own = np.zeros(mask[frame].shape, bool)
             own[inside(hole.box, frame)] = hole.mask
             raw = np.zeros(rgb[frame].shape, np.float32)
             for cell in cells(hole):
-                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole.scale, padding)
-            corrected = correct_seam(raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
-            fill[frame][own] = corrected[own]
+                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole.scale, padding, blend)
+            blended = BLENDS[blend](raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
+            fill[frame][own] = blended[own]
         return fill
 
     def _complete_cell(
-        self, rgb: np.ndarray, mask: np.ndarray, cell: Box, scale: float, padding: int | None
+        self, rgb: np.ndarray, mask: np.ndarray, cell: Box, scale: float, padding: int | None, blend: str | None
     ) -> np.ndarray:
         """Show the network the cell with its surroundings, reduced by `scale`; return the cell completed."""
         if padding is None:
             view = view_of(cell, mask.shape, CONTEXT * self.sample_size / scale, self.sample_size / scale)
         else:
             view = view_of(cell, mask.shape, padding, 0)
-        return self._complete_view(rgb[view], mask[view], scale)[inside(cell, view)]
+        return self._complete_view(rgb[view], mask[view], scale, blend)[inside(cell, view)]
 
-    def _complete_view(self, rgb: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
+    def _complete_view(self, rgb: np.ndarray, mask: np.ndarray, scale: float, blend: str | None) -> np.ndarray:
         """Run the network on a part of the picture, reduced by `scale`; return that part completed, at its own size."""
         image = torch.tensor(rgb, device=self.device).permute(2, 0, 1)[None].float() / 255
         known = torch.tensor(~mask, device=self.device)[None, None].float()
@@ -89,8 +99,8 @@ class Completer:
         else:
             size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in mask.shape]
             image, known = _reduce(image, known, size)
-            # The seam is corrected here too: enlarging mixes the rim with known pixels, hiding what is wrong there.
-            completed = known * image + (1 - known) * _without_seam(self._run(image, 1 - known), image, known)
+            # The seam is treated here too: enlarging mixes the rim with known pixels, hiding what is wrong there.
+            completed = known * image + (1 - known) * _blended(self._run(image, 1 - known), image, known, blend)
             completed = F.interpolate(completed, mask.shape, mode="bicubic").clamp(0, 1)
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
@@ -118,8 +128,7 @@ def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[
     return total / weight.clamp(min=1e-6), (weight >= 0.5).float()
 
 
-def _without_seam(completed: torch.Tensor, image: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def _blended(completed: torch.Tensor, image: torch.Tensor, known: torch.Tensor, blend: str | None) -> torch.Tensor:
     fill, picture = (x[0].permute(1, 2, 0).cpu().numpy() for x in (completed, image))
     is_known = known[0, 0].cpu().numpy() > 0
-    corrected = correct_seam(fill, picture, ~is_known, is_known)
-    return completed.new_tensor(corrected).permute(2, 0, 1)[None]
+    return completed.new_tensor(BLENDS[blend](fill, picture, ~is_known, is_known)).permute(2, 0, 1)[None]

@@ -16,6 +16,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
+from glcic_hub.blending import BLENDS
 from glcic_hub.completion import Completer
 from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
 
@@ -77,6 +78,7 @@ class GLCICPipeline(DiffusionPipeline):
         width: int | None = None,
         padding_mask_crop: int | None = None,
         working_size: int | None = None,
+        blend: str | None = "poisson",
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -93,9 +95,11 @@ class GLCICPipeline(DiffusionPipeline):
             padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
                 chosen from the hole's size and the size that the model was trained at.
             working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
-                thickness and its side). Without it: three quarters of the largest hole of the training. A large
-                number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
+                thickness and its side). Without it, holes larger than those of the training are reduced to three
+                quarters of the largest of these. A large number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
                 the network on the whole picture, computed on what the hole depends on alone.
+            blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
+                outer half, None leaves it as the network gave it.
             generator: taken for the sake of diffusers' signature; the network draws no random numbers.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
@@ -114,6 +118,8 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
         if working_size is not None and working_size < 1:
             raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
+        if blend not in BLENDS:
+            raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         pictures = images.read_all(image)
@@ -130,7 +136,7 @@ class GLCICPipeline(DiffusionPipeline):
         results = []
         try:
             for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
-                fill = completer(picture.rgb, mask, padding_mask_crop, working_size)
+                fill = completer(picture.rgb, mask, padding_mask_crop, working_size, blend)
                 results.append(picture.completed(fill, mask, output_type))
         finally:
             self.maybe_free_model_hooks()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from glcic_hub import blending
-from glcic_hub.blending import continue_harmonically, correct_seam
+from glcic_hub.blending import BLENDS, continue_harmonically, correct_seam, feather_seam
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -275,3 +275,49 @@ def test_the_arguments_are_not_modified(monkeypatch, largest):
     for array in arguments:
         array.flags.writeable = False
     continue_harmonically(*arguments)
+
+
+# The feathered correction
+
+
+@pytest.mark.parametrize("shape", ["square", "circle", "at the border", "two pieces"])
+def test_feathering_is_that_of_the_definition_written_out(shape):
+    size = (24, 30)
+    hole = {
+        "square": box_mask(size, slice(5, 15), slice(6, 18)),
+        "circle": np.add.outer((np.arange(24) - 12) ** 2, (np.arange(30) - 14) ** 2) < 49,
+        "at the border": box_mask(size, slice(0, 9), slice(20, 30)),
+        "two pieces": box_mask(size, slice(2, 8), slice(2, 9)) | box_mask(size, slice(12, 22), slice(15, 29)),
+    }[shape]
+    fill, picture = noise(*size, 3) * 0.2 + 0.3, noise(*size, 3, seed=1) * 0.2 + 0.5
+    rim = {}
+    for pixel in map(tuple, np.argwhere(hole)):
+        if beside := [picture[other] for other in neighbours(pixel, size) if not hole[other]]:
+            rim[pixel] = np.mean(beside, axis=0) - fill[pixel]
+    distances = {
+        pixel: min((np.hypot(pixel[0] - y, pixel[1] - x), (y, x)) for y, x in rim)
+        for pixel in map(tuple, np.argwhere(hole))
+    }
+    reach = max(1, 0.5 * max(distance for distance, _ in distances.values()))
+    result = feather_seam(fill, picture, hole, ~hole)
+    for pixel, distance in distances.items():
+        nearest = [rim[y, x] for y, x in rim if np.isclose(np.hypot(pixel[0] - y, pixel[1] - x), distance)]
+        weight = (1 + np.cos(np.pi * min(distance / reach, 1))) / 2
+        candidates = [fill[pixel] + weight * shift for shift in nearest]  # ties may go to either
+        assert min(np.abs(result[pixel] - candidate).max() for candidate in candidates) < 1e-5
+    np.testing.assert_array_equal(result[~hole], fill[~hole])
+
+
+@pytest.mark.parametrize("blend", sorted(BLENDS, key=str))
+def test_no_blend_looks_under_the_hole_or_changes_its_arguments(blend):
+    hole = box_mask((20, 20), slice(4, 15), slice(3, 12))
+    known = ~box_mask((20, 20), slice(3, 16), slice(3, 13)) | box_mask((20, 20), slice(3, 4), slice(3, 10))
+    fill, picture = noise(20, 20, 3), noise(20, 20, 3, seed=1)
+    before = fill.copy(), picture.copy()
+    result = BLENDS[blend](fill, picture, hole, known)
+    np.testing.assert_array_equal(fill, before[0])
+    np.testing.assert_array_equal(picture, before[1])
+    other = BLENDS[blend](fill, np.where(known[..., None], picture, 1 - picture), hole, known)
+    np.testing.assert_array_equal(other, result)
+    assert result[hole].min() >= 0 and result[hole].max() <= 1
+    assert (result is fill) == (blend is None)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from glcic_hub import windows
 from glcic_hub.blending import correct_seam
@@ -235,6 +236,22 @@ def test_at_full_scale_and_with_all_surroundings_it_is_the_network_on_the_whole_
     rgb, mask = photo(150, 170), hole_mask((150, 170), (60, 100, 30, 80), (110, 150, 140, 170))
     fill = Completer(MODEL)(rgb, mask, padding=1000, working_size=1000)
     np.testing.assert_allclose(fill, plain_fill(rgb, mask, (slice(0, 150), slice(0, 170))), atol=5e-5)
+
+
+@pytest.mark.parametrize("name", ["small", "large", "large at the border", "scratch"])
+def test_blends_differ_at_the_rim_and_agree_about_the_rest(name):
+    rgb, mask = photo(*MASKS[name].shape), MASKS[name]
+    completer = Completer(MODEL)
+    raw, feathered, shifted = (completer(rgb, mask, blend=blend) for blend in (None, "feather", "poisson"))
+    np.testing.assert_array_equal(completer(rgb, mask), shifted)
+    inner = ndimage.distance_transform_cdt(np.pad(mask, 1))[1:-1, 1:-1]
+    rim = inner == 1
+    if name != "large at the border":
+        np.testing.assert_allclose(feathered[rim], shifted[rim], atol=1e-5)
+    assert np.abs(raw - shifted)[rim].mean() > 0.05
+    middle = inner > 0.8 * inner.max()
+    if name == "small":  # where nothing is reduced, the middle is the network's own
+        np.testing.assert_array_equal(feathered[middle], raw[middle])
 
 
 def test_a_mask_over_the_whole_picture_is_refused():
