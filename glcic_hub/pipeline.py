@@ -96,8 +96,9 @@ class GLCICPipeline(DiffusionPipeline):
                 chosen from the hole's size and the size that the model was trained at.
             working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
                 thickness and its side). Without it, holes larger than those of the training are reduced to three
-                quarters of the largest of these. A large number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
-                the network on the whole picture, computed on what the hole depends on alone.
+                quarters of the largest of these. A large number shows every hole at its own size; with a large
+                `padding_mask_crop`, too, the result is that of the network on the whole picture, computed on what
+                the hole depends on alone.
             blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
                 outer half, None leaves it as the network gave it.
             generator: taken for the sake of diffusers' signature; the network draws no random numbers.
