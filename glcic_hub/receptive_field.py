@@ -201,9 +201,11 @@ def _run(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor, step: Step) -> 
         last = (outputs.stop - 1) * stride - padding + reach
         missing += [inputs.start - first, last + 1 - inputs.stop]
     left, right, top, bottom = missing
-    if left != right or top != bottom:  # the convolution pads alike on both sides only
-        x, left, top = F.pad(x, missing), 0, 0
-    return F.conv2d(x, layer.weight, layer.bias, layer.stride, (top, left), layer.dilation)
+    padding = min(top, bottom), min(left, right)
+    beyond = [left - padding[1], right - padding[1], top - padding[0], bottom - padding[0]]
+    if any(beyond):  # the convolution pads alike on both sides only, but need not multiply with what it pads
+        x = F.pad(x, beyond)
+    return F.conv2d(x, layer.weight, layer.bias, layer.stride, padding, layer.dilation)
 
 
 def _geometry(layer: nn.Conv2d | nn.ConvTranspose2d, axis: int) -> tuple[int, int, int]:
