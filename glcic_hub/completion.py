@@ -28,7 +28,7 @@ class Completer:
 
     def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
         self.device = torch.device(device) if device is not None else model.device
-        dtype = model.compute_dtype or _fastest_dtype(model.dtype, self.device)
+        dtype = model.compute_dtype or fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
         self.max_hole_size = model.max_hole_size
         network = fold_batchnorm(model.network)  # before anything is rounded
@@ -108,7 +108,7 @@ class Completer:
         return complete_holes(self.network, image, mask, self.mean)
 
 
-def _fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """What to compute float32 weights in: a shorter type where the device has arithmetic for it."""
     if dtype != torch.float32:
         return dtype

@@ -122,19 +122,23 @@ class Picture:
     def _completed_image(self, fill: np.ndarray, mask: np.ndarray) -> Image.Image:
         if not mask.any():
             return self.image.copy()
-        source = _writable(self.image)
+        result = _writable(self.image).copy()
         fill, mask = (turned(array, _UNDOES[self.orientation]) for array in (fill, mask))
-        samples = np.array(source)
-        if source.mode in ("L", *SIXTEEN_BIT_MODES):
-            samples[mask] = np.rint(_luma(fill[mask]) * (255 if source.mode == "L" else 65535))
-        elif source.mode == "LA":
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        corners = tuple(int(side) for side in (left, top, right, bottom))
+        part = result.crop(corners)  # the rest of a large photo need not be copied once more
+        fill, mask = fill[top:bottom, left:right], mask[top:bottom, left:right]
+        samples = np.array(part)
+        if part.mode in ("L", *SIXTEEN_BIT_MODES):
+            samples[mask] = np.rint(_luma(fill[mask]) * (255 if part.mode == "L" else 65535))
+        elif part.mode == "LA":
             samples[mask, 0] = np.rint(_luma(fill[mask]) * 255)
-        elif source.mode == "CMYK":
+        elif part.mode == "CMYK":
             samples[mask] = np.asarray(Image.fromarray(_eight_bit(fill)).convert("CMYK"))[mask]
         else:
             samples[mask, :3] = _eight_bit(fill[mask])
-        result = Image.frombytes(source.mode, source.size, samples.tobytes())
-        result.info = source.info.copy()
+        result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
         if "exif" in result.info:
             result.info["exif"] = _without_thumbnail(result.info["exif"])
         return result
@@ -267,7 +271,7 @@ def _from_image(image: Image.Image) -> Picture:
         kept.info["exif"] = image.getexif().tobytes()
     source = _writable(kept)
     if source.mode not in SIXTEEN_BIT_MODES:
-        rgb = turned(np.asarray(source.convert("RGB")), orientation)
+        rgb = turned(np.asarray(source if source.mode == "RGB" else source.convert("RGB")), orientation)
         return Picture(np.ascontiguousarray(rgb), kept, orientation)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:

@@ -34,14 +34,13 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
     """
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
-        levels = turned(_image_levels(image), exif_orientation(image))
+        fill = turned(_image_fill(image), exif_orientation(image))
     elif isinstance(mask, (np.ndarray, torch.Tensor)):
-        levels = _unit_levels(_channels_last(mask, size))
+        fill = _luminance(_unit_levels(_channels_last(mask, size))) >= 0.5
     else:
         raise TypeError(
             f"a mask must be a PIL image, an array, a tensor or the path of a file, got {type(mask).__name__}"
         )
-    fill = _luminance(levels) >= 0.5
     if fill.shape != tuple(size):
         raise ValueError(_size_message(fill.shape, size))
     return fill
@@ -188,14 +187,18 @@ def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     raise ValueError(f"a mask given as array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
 
 
-def _image_levels(image: Image.Image) -> np.ndarray:
+def _image_fill(image: Image.Image) -> np.ndarray:
+    if image.mode in ("1", "L") and not image.has_transparency_data:  # what most masks are; no copies of large ones
+        return np.asarray(image.convert("L")) >= 128
     if image.mode == "F":
-        return _unit_levels(np.asarray(image))
-    if image.mode in SIXTEEN_BIT_MODES:
-        return np.asarray(image) / np.float32(65535)
-    if image.mode in ("La", "LAB"):  # PIL converts these to RGBA by a detour only.
-        image = image.convert("LA" if image.mode == "La" else "RGB")
-    return np.asarray(image.convert("RGBA")) / np.float32(255)
+        levels = _unit_levels(np.asarray(image))
+    elif image.mode in SIXTEEN_BIT_MODES:
+        levels = np.asarray(image) / np.float32(65535)
+    else:
+        if image.mode in ("La", "LAB"):  # PIL converts these to RGBA by a detour only.
+            image = image.convert("LA" if image.mode == "La" else "RGB")
+        levels = np.asarray(image.convert("RGBA")) / np.float32(255)
+    return _luminance(levels) >= 0.5
 
 
 def _unit_levels(levels: np.ndarray) -> np.ndarray:
