@@ -7,25 +7,35 @@ CONSTRAINTS ?= -c constraints.txt
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format space card browser peers bench bench-peers clean
+.PHONY: demo test lint format space card browser peers bench bench-peers web clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
-test: .venv/dev.installed peers
+test: .venv/dev.installed peers integrations/web/onnxruntime
 	.venv/bin/python -m pytest --cov --cov-report=term --durations=10
 
 # the demo page, on http://127.0.0.1:7860
 space: .venv/space.installed
 	.venv/bin/python spaces_app/app.py
 
+# the page that completes photos inside the browser, on http://127.0.0.1:8000
+web: .venv/dev.installed integrations/web/onnxruntime
+	.venv/bin/glcic export onnx --precision int8 --force -o integrations/web/model.onnx
+	.venv/bin/python -m http.server --bind 127.0.0.1 --directory integrations/web 8000
+
+integrations/web/onnxruntime: integrations/web/package-lock.json
+	cd integrations/web && npm ci --no-audit --no-fund
+	@touch $@
+
 # the model card and the Hub repository of the embedded weights, in build/
 card: .venv/dev.installed
 	.venv/bin/python -m model_card.build
 
-# Chromium for the tests of the page, where it is not there yet (Debian, as root)
+# Chromium and npm for the tests of the pages, where they are not there yet (Debian, as root)
 browser:
 	command -v chromium > /dev/null || (apt-get update && apt-get install --yes --no-install-recommends chromium)
+	command -v npm > /dev/null || (apt-get update && apt-get install --yes --no-install-recommends npm)
 
 lint: .venv/dev.installed
 	.venv/bin/ruff check .

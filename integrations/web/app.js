@@ -1,0 +1,347 @@
+// Photo in, paint on it, completed photo out. The graph model.onnx (`glcic export onnx --kind pipeline`) does the work.
+
+import * as ort from "./onnxruntime/ort.wasm.min.mjs";
+
+const MODEL = "model.onnx";
+const MAX_PIXELS = 32e6; // above it, the runtime's memory may not do
+const VIEW_SIDE = 1400; // of the canvas on the page; the photo itself stays as large as it is
+const STRIP_ROWS = 256; // how much of a large photo is copied at once
+const PAINT = "rgb(255 0 128)";
+
+ort.env.wasm.wasmPaths = new URL("onnxruntime/", import.meta.url).href;
+ort.env.wasm.proxy = true; // in a worker, so that the page stays alive
+ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+
+const element = (id) => document.getElementById(id);
+const view = element("view");
+const viewContext = view.getContext("2d");
+
+// The photo as it was opened and as it is now, in its own size and at the size of the view; what is painted on it.
+let name, photo, original, preview;
+let strokes = []; // {erase, radius, points}, in pixels of the photo
+let history = []; // functions, each of which undoes one step
+let stroke = null; // the one that is being painted
+let busy = false;
+
+// Pixels
+
+function canvasOf(width, height) {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  // willReadFrequently keeps it in main memory, where no graphics card rounds a colour.
+  return canvas.getContext("2d", { willReadFrequently: true });
+}
+
+function smallCopy(context) {
+  const scale = Math.min(1, VIEW_SIDE / Math.max(context.canvas.width, context.canvas.height));
+  const scaled = (side) => Math.max(1, Math.round(side * scale));
+  const copy = canvasOf(scaled(context.canvas.width), scaled(context.canvas.height));
+  copy.imageSmoothingQuality = "high";
+  copy.drawImage(context.canvas, 0, 0, copy.canvas.width, copy.canvas.height);
+  return copy;
+}
+
+function forEachPixel(context, visit) {
+  const { width, height } = context.canvas;
+  for (let top = 0; top < height; top += STRIP_ROWS) {
+    const { data } = context.getImageData(0, top, width, Math.min(STRIP_ROWS, height - top));
+    for (let at = 0, pixel = top * width; at < data.length; at += 4, pixel++) visit(data, at, pixel);
+  }
+}
+
+function rgbOf(context) {
+  const rgb = new Uint8Array(context.canvas.width * context.canvas.height * 3);
+  forEachPixel(context, (data, at, pixel) => rgb.set([data[at], data[at + 1], data[at + 2]], 3 * pixel));
+  return rgb;
+}
+
+/** The mask, 255 = fill, with its bounding box; no box if nothing is painted. */
+function maskOf(width, height) {
+  const context = canvasOf(width, height);
+  strokes.forEach((each) => drawStroke(context, each, 1));
+  const mask = new Uint8Array(width * height);
+  let [left, top, right, bottom, count] = [width, height, 0, 0, 0];
+  forEachPixel(context, (data, at, pixel) => {
+    if (data[at + 3] < 128) return;
+    mask[pixel] = 255;
+    count++;
+    const [x, y] = [pixel % width, Math.floor(pixel / width)];
+    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+  });
+  return { mask, count, box: count && [left, top, right - left + 1, bottom - top + 1] };
+}
+
+// Painting
+
+function drawStroke(context, { erase, radius, points }, scale) {
+  context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+  context.lineWidth = 2 * radius * scale;
+  context.lineCap = context.lineJoin = "round";
+  context.strokeStyle = PAINT;
+  context.beginPath();
+  context.moveTo(points[0][0] * scale, points[0][1] * scale);
+  points.forEach(([x, y]) => context.lineTo(x * scale, y * scale));
+  context.stroke();
+}
+
+function draw(pointer) {
+  const showsOriginal = element("compare").ariaPressed === "true";
+  viewContext.drawImage((showsOriginal ? original : preview).canvas, 0, 0);
+  if (showsOriginal) return;
+  const scale = view.width / photo.canvas.width;
+  const paint = canvasOf(view.width, view.height);
+  for (const each of stroke ? [...strokes, stroke] : strokes) drawStroke(paint, each, scale);
+  viewContext.globalAlpha = 0.6;
+  viewContext.drawImage(paint.canvas, 0, 0);
+  viewContext.globalAlpha = 1;
+  if (!pointer) return;
+  viewContext.beginPath();
+  viewContext.arc(pointer[0] * scale, pointer[1] * scale, brushRadius() * scale, 0, 2 * Math.PI);
+  viewContext.lineWidth = 2;
+  viewContext.strokeStyle = "white";
+  viewContext.stroke();
+}
+
+function place(event) {
+  const box = view.getBoundingClientRect();
+  const { width, height } = photo.canvas;
+  return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+}
+
+/** In pixels of the photo; the slider counts in thousandths of its longer side. */
+function brushRadius() {
+  return Math.max(1, (element("size").value * Math.max(photo.canvas.width, photo.canvas.height)) / 1000);
+}
+
+function startStroke(event) {
+  if (busy || stroke || !event.isPrimary || event.button !== 0) return;
+  showOriginal(false);
+  view.setPointerCapture(event.pointerId);
+  const erase = document.querySelector("[name=tool]:checked").value === "erase";
+  stroke = { erase, radius: brushRadius(), points: [place(event)] };
+  draw();
+}
+
+function moveStroke(event) {
+  if (busy || !photo || !event.isPrimary) return;
+  const at = place(event);
+  stroke?.points.push(at);
+  draw(at);
+}
+
+function endStroke(event) {
+  if (!stroke || !event.isPrimary) return;
+  const before = strokes;
+  strokes = [...strokes, stroke];
+  stroke = null;
+  remember(() => (strokes = before));
+}
+
+function clearPaint() {
+  const before = strokes;
+  strokes = [];
+  remember(() => (strokes = before));
+}
+
+function remember(undo) {
+  history.push(undo);
+  update();
+}
+
+function undo() {
+  if (busy || stroke || !history.length) return;
+  history.pop()();
+  say("");
+  update();
+}
+
+// What the page shows
+
+function say(status, error = "") {
+  element("status").textContent = status;
+  element("error").textContent = error;
+}
+
+function showOriginal(yes) {
+  element("compare").ariaPressed = String(yes);
+  draw();
+}
+
+function update() {
+  for (const id of ["tools", "view"]) element(id).hidden = !photo;
+  for (const input of document.querySelectorAll("#tools button, #tools input, #file")) input.disabled = busy;
+  element("undo").disabled ||= !history.length;
+  element("clear").disabled ||= !strokes.length;
+  view.ariaBusy = String(busy);
+  if (photo) draw();
+}
+
+/** Run a task while the page is busy; what it throws is shown. */
+async function whileBusy(status, task) {
+  if (busy) return;
+  busy = true;
+  say(status);
+  element("progress").removeAttribute("value"); // moves without end
+  element("progress").hidden = false;
+  update();
+  try {
+    say(await task());
+  } catch (error) {
+    say("", error.message);
+  } finally {
+    busy = false;
+    element("progress").hidden = true;
+    update();
+  }
+}
+
+// Tasks
+
+const openPhoto = (file) => whileBusy("Opening …", async () => {
+  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => {
+    throw new Error(`“${file.name}” cannot be read as a picture: choose a JPEG, PNG or WebP file.`);
+  });
+  const { width, height } = bitmap;
+  if (width * height > MAX_PIXELS) {
+    const size = `${width} × ${height}, ${Math.round((width * height) / 1e6)} megapixels`;
+    throw new Error(`“${file.name}” is too large (${size}): the most is ${MAX_PIXELS / 1e6}. Scale it down first.`);
+  }
+  const opened = canvasOf(width, height);
+  opened.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  let isOpaque = true;
+  forEachPixel(opened, (data, at) => (isOpaque &&= data[at + 3] === 255));
+  opened.globalCompositeOperation = "destination-over";
+  opened.fillStyle = "white";
+  opened.fillRect(0, 0, width, height);
+  [photo, name, strokes, history] = [opened, file.name.replace(/\.[^.]*$/, ""), [], []];
+  original = preview = smallCopy(photo);
+  [view.width, view.height] = [preview.canvas.width, preview.canvas.height];
+  element("compare").ariaPressed = "false";
+  return `${width} × ${height} pixels.${isOpaque ? "" : " Its transparency is not kept: it is put on white."}`;
+});
+
+const complete = () => whileBusy("Completing …", async () => {
+  const { width, height } = photo.canvas;
+  const { mask, count, box } = maskOf(width, height);
+  if (!count) throw new Error("Paint over what should go first.");
+  if (count === mask.length) throw new Error("All of the photo is painted over: leave something to complete it from.");
+  const session = await loaded();
+  say("Completing …");
+  const start = performance.now();
+  const result = await session
+    .run({
+      photo: new ort.Tensor("uint8", rgbOf(photo), [1, height, width, 3]),
+      mask: new ort.Tensor("uint8", mask, [1, height, width]),
+    })
+    .catch((error) => {
+      console.error(error);
+      throw new Error("This photo could not be completed, probably for lack of memory: try a smaller one.");
+    });
+  const [before, painted, former] = [photo.getImageData(...box), strokes, preview];
+  photo.putImageData(pasted(before, result.completed.data, box, width), box[0], box[1]);
+  [strokes, preview] = [[], smallCopy(photo)];
+  history.push(() => {
+    photo.putImageData(before, box[0], box[1]);
+    [strokes, preview] = [painted, former];
+  });
+  showOriginal(false);
+  return `Completed in ${((performance.now() - start) / 1000).toFixed(1)} seconds.`;
+});
+
+/** The part of the result that lies in the box, as image data. */
+function pasted(before, rgb, [left, top, width, height], stride) {
+  const after = new ImageData(new Uint8ClampedArray(before.data), width, height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = 3 * ((top + y) * stride + left + x);
+      after.data.set(rgb.subarray(from, from + 3), 4 * (y * width + x));
+    }
+  }
+  return after;
+}
+
+const download = () => whileBusy("Writing …", async () => {
+  const blob = await new Promise((done) => photo.canvas.toBlob(done, "image/png"));
+  if (!blob) throw new Error("The PNG file could not be made, probably for lack of memory.");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name}-completed.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return `${link.download} is saved where your browser puts downloads.`;
+});
+
+let loading = null;
+
+/** The session; it is loaded once, and again after an error. */
+function loaded() {
+  loading ??= load().catch((error) => {
+    loading = null;
+    throw error;
+  });
+  return loading;
+}
+
+async function load() {
+  const bytes = await fetchModel();
+  say("Starting the model …");
+  element("progress").removeAttribute("value");
+  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }).catch((error) => {
+    console.error(error);
+    throw new Error("The model could not be started: this browser lacks WebAssembly SIMD, or the file is damaged.");
+  });
+}
+
+async function fetchModel() {
+  const response = await fetch(MODEL).catch(() => null);
+  if (!response?.ok) {
+    throw new Error(`There is no ${MODEL} beside this page: make it with “glcic export onnx -o ${MODEL}”.`);
+  }
+  const total = Number(response.headers.get("Content-Length"));
+  const chunks = [];
+  let received = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    received += value.length;
+    say(`Loading the model: ${(received / 1e6).toFixed(0)} MB …`);
+    if (total) element("progress").value = received / total;
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+// Events
+
+element("file").addEventListener("change", ({ target }) => {
+  if (target.files.length) openPhoto(target.files[0]);
+  target.value = ""; // so that the same file can be chosen again
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault(); // the browser would leave the page and show the file
+    element("drop").classList.toggle("over", kind === "dragover");
+    const [file] = kind === "drop" ? event.dataTransfer.files : [];
+    if (file) openPhoto(file);
+  });
+}
+view.addEventListener("pointerdown", startStroke);
+view.addEventListener("pointermove", moveStroke);
+view.addEventListener("pointerup", endStroke);
+view.addEventListener("pointercancel", () => {
+  stroke = null; // two fingers: that was no stroke
+  draw();
+});
+view.addEventListener("pointerleave", () => draw());
+element("undo").addEventListener("click", undo);
+element("clear").addEventListener("click", clearPaint);
+element("compare").addEventListener("click", ({ target }) => showOriginal(target.ariaPressed !== "true"));
+element("complete").addEventListener("click", complete);
+element("download").addEventListener("click", download);
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z") {
+    event.preventDefault();
+    undo();
+  }
+});
+update();

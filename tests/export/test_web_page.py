@@ -1,0 +1,319 @@
+"""The static page as a person uses it, in Chromium: open, paint, complete, undo, download, offline."""
+
+import base64
+import functools
+import http.server
+import io
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from glcic_hub.export import export_onnx
+from tests.export.conftest import completer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+WEB = Path(__file__).parents[2] / "integrations" / "web"
+SCREENSHOTS = Path(__file__).parents[2] / "outputs" / "web-screenshots"
+SECOND = 1000
+DESKTOP, PHONE = (
+    pytest.param(("desktop", {"viewport": {"width": 1280, "height": 900}}), id="desktop"),
+    pytest.param(
+        ("phone", {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}), id="phone"
+    ),
+)
+ZIGZAG = [(0.4, 0.45), (0.5, 0.5), (0.45, 0.55)]  # shares of the photo's width and height
+
+# The mask that a stroke is: drawn by the browser as a line of the photo's size, opaque by at least half.
+RASTERISE = """([width, height, radius, points]) => {
+  const canvas = new OffscreenCanvas(width, height);
+  const pen = canvas.getContext("2d");
+  pen.lineWidth = 2 * radius;
+  pen.lineCap = pen.lineJoin = "round";
+  points.forEach(([x, y], index) => index ? pen.lineTo(x, y) : pen.moveTo(x, y));
+  pen.stroke();
+  const { data } = pen.getImageData(0, 0, width, height);
+  return [...Array(width * height).keys()].filter((pixel) => data[4 * pixel + 3] >= 128);
+}"""
+
+
+@pytest.fixture(scope="module")
+def graph(embedded) -> bytes:
+    return export_onnx(embedded, "pipeline", "int8")
+
+
+@pytest.fixture(scope="module")
+def site(graph, tmp_path_factory) -> str:
+    """The address of the page, with a model beside it."""
+    assert (WEB / "onnxruntime").is_dir(), "onnxruntime-web is not there: run `npm ci` once in integrations/web"
+    folder = tmp_path_factory.mktemp("web") / "site"
+    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
+    (folder / "model.onnx").write_bytes(graph)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert CHROMIUM, "there is no Chromium on the PATH: run `make browser` once, or install one"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield running
+        running.close()
+
+
+@pytest.fixture(params=[DESKTOP])
+def page(request, browser, site):
+    name, options = request.param
+    context = browser.new_context(**options)
+    context.set_default_timeout(60 * SECOND)
+    page = context.new_page()
+    asked, problems = [], []
+    page.on("request", lambda each: asked.append(each.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(site)
+    yield page
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{request.function.__name__}-{name}.png", full_page=True)
+    context.close()
+    assert [url for url in asked if not url.startswith((site, "blob:", "data:"))] == [], "nothing from other hosts"
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def photo_file(photo, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "coffee.png"
+    Image.fromarray(photo).save(path)
+    return path
+
+
+def open_photo(page: Page, path: Path) -> None:
+    page.set_input_files("#file", path)
+    expect(page.locator("#status")).to_contain_text("pixels")
+
+
+def stroke(page: Page, shares: list[tuple[float, float]], tool: str = "paint") -> list[tuple[float, float]]:
+    """Draw a line, with a finger where there is touch; returns its points in shares of the photo, as they were hit."""
+    page.check(f"[name=tool][value={tool}]")
+    page.locator("#view").scroll_into_view_if_needed()
+    box = page.locator("#view").bounding_box()
+    places = [(round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"])) for x, y in shares]
+    if page.evaluate("navigator.maxTouchPoints"):
+        touch = page.context.new_cdp_session(page)
+        for index, (x, y) in enumerate(places):
+            kind = "touchMove" if index else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    else:
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place)
+        page.mouse.up()
+        page.mouse.move(0, 0)
+    return [((x - box["x"]) / box["width"], (y - box["y"]) / box["height"]) for x, y in places]
+
+
+def mask_of(page: Page, shares: list[tuple[float, float]], size: tuple[int, int]) -> np.ndarray:
+    """The mask of a stroke through these points: bool (H, W)."""
+    width, height = size
+    radius = float(page.input_value("#size")) * max(size) / 1000
+    points = [[x * width, y * height] for x, y in shares]
+    mask = np.zeros(width * height, bool)
+    mask[page.evaluate(RASTERISE, [width, height, radius, points])] = True
+    return mask.reshape(height, width)
+
+
+def complete(page: Page) -> None:
+    page.click("#complete")
+    expect(page.locator("#status, #error").filter(has_text="Completed in")).to_be_visible(timeout=60 * SECOND)
+
+
+def download(page: Page, name: str = "coffee-completed.png") -> np.ndarray:
+    with page.expect_download() as downloading:
+        page.click("#download")
+    assert downloading.value.suggested_filename == name
+    image = Image.open(downloading.value.path())
+    assert image.format == "PNG"
+    return np.asarray(image.convert("RGB"))
+
+
+def shown(page: Page) -> np.ndarray:
+    """What the canvas shows, in its own pixels."""
+    data = page.evaluate("document.getElementById('view').toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).convert("RGB"))
+
+
+@pytest.mark.parametrize("page", [DESKTOP, PHONE], indirect=True)
+def test_a_painted_photo_is_completed(page, graph, photo, photo_file):
+    open_photo(page, photo_file)
+    mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+    assert 0.005 < mask.mean() < 0.2
+    complete(page)
+    completed = download(page)
+    assert np.array_equal(completed[~mask], photo[~mask]), "known pixels, bit for bit"
+    assert (completed != photo).any(axis=2)[mask].mean() > 0.9
+    difference = np.abs(completed.astype(int) - completer(graph)(photo, mask))
+    assert difference.max() <= 2, "the same as in Python"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "no scrolling sideways"
+    assert np.array_equal(shown(page), completed), "the result is on the page, without paint"
+
+
+def test_everything_can_be_undone(page, photo, photo_file):
+    open_photo(page, photo_file)
+    assert np.array_equal(shown(page), photo)
+    assert page.is_disabled("#undo") and page.is_disabled("#clear")
+    stroke(page, ZIGZAG)
+    one = shown(page)
+    stroke(page, [(0.2, 0.2), (0.2, 0.3)])
+    two = shown(page)
+    assert (one != photo).any()
+    assert (two != one).any()
+    page.keyboard.press("Control+z")
+    assert np.array_equal(shown(page), one)
+    stroke(page, ZIGZAG, "erase")
+    assert np.abs(shown(page).astype(int) - photo).max() < 50, "at most a faint trace on the stroke's edge"
+    assert np.abs(one.astype(int) - photo).max() > 100
+    page.click("#undo")
+    page.click("#clear")
+    assert np.array_equal(shown(page), photo)
+    page.click("#undo")
+    assert np.array_equal(shown(page), one)
+    complete(page)
+    first = download(page)
+    page.click("#compare")
+    assert np.array_equal(shown(page), photo)
+    page.click("#compare")
+    assert np.array_equal(shown(page), first)
+    page.click("#undo")
+    assert np.array_equal(download(page), photo) and np.array_equal(shown(page), one)
+    page.click("#undo")
+    assert np.array_equal(shown(page), photo) and page.is_disabled("#undo")
+
+
+def test_going_on_after_a_result(page, photo, photo_file):
+    open_photo(page, photo_file)
+    first = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+    complete(page)
+    once = download(page)
+    second = mask_of(page, stroke(page, [(0.8, 0.8), (0.85, 0.8)]), photo.shape[1::-1])
+    complete(page)
+    twice = download(page)
+    assert np.array_equal(twice[~second], once[~second]) and (twice != once)[second].any()
+    assert (twice != photo)[first & ~second].any()
+
+
+def test_a_large_photo_keeps_its_pixels(page, photo, tmp_path):
+    large = np.tile(photo, (12, 14, 1))  # 10 megapixels
+    Image.fromarray(large).save(tmp_path / "large.png", compress_level=1)
+    open_photo(page, tmp_path / "large.png")
+    assert max(shown(page).shape) < 1500, "the canvas is bounded"
+    mask = mask_of(page, stroke(page, ZIGZAG), large.shape[1::-1])
+    complete(page)
+    completed = download(page, "large-completed.png")
+    assert np.array_equal(completed[~mask], large[~mask]) and (completed != large).any(axis=2)[mask].mean() > 0.9
+
+
+def test_a_photo_can_be_dropped(page, photo, photo_file):
+    transfer = page.evaluate_handle(
+        """bytes => { const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "coffee.png", { type: "image/png" })); return data; }""",
+        list(photo_file.read_bytes()),
+    )
+    for kind in ("dragover", "drop"):
+        left_to_browser = page.evaluate(
+            "([kind, dataTransfer]) => document.getElementById('drop').dispatchEvent("
+            "new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }))",
+            [kind, transfer],
+        )
+        assert not left_to_browser, "it would leave the page and show the file"
+    expect(page.locator("#status")).to_contain_text("301 × 199 pixels")
+    assert np.array_equal(shown(page), photo)
+
+
+def test_a_turned_photo_is_upright(page, photo, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it clockwise
+    Image.fromarray(photo).save(tmp_path / "turned.jpg", exif=exif)
+    open_photo(page, tmp_path / "turned.jpg")
+    expect(page.locator("#status")).to_contain_text("199 × 301 pixels")
+    difference = shown(page).astype(int) - np.rot90(photo, -1)
+    assert np.abs(difference).mean() < 6
+
+
+def test_transparency_is_put_on_white(page, photo, tmp_path):
+    alpha = np.full(photo.shape[:2], 255, np.uint8)
+    alpha[:50] = 0
+    Image.fromarray(np.dstack([photo, alpha])).save(tmp_path / "cutout.png")
+    open_photo(page, tmp_path / "cutout.png")
+    expect(page.locator("#status")).to_contain_text("transparency is not kept")
+    assert (shown(page)[:50] == 255).all() and np.array_equal(shown(page)[50:], photo[50:])
+
+
+def test_mistakes_get_a_message(page, photo_file, tmp_path):
+    error = page.locator("#error")
+    (tmp_path / "text.png").write_text("no picture")
+    page.set_input_files("#file", tmp_path / "text.png")
+    expect(error).to_contain_text("“text.png” cannot be read as a picture")
+    assert page.is_hidden("#tools")
+    Image.new("L", (8000, 5000)).save(tmp_path / "huge.png")
+    page.set_input_files("#file", tmp_path / "huge.png")
+    expect(error).to_contain_text("“huge.png” is too large (8000 × 5000, 40 megapixels): the most is 32")
+    open_photo(page, photo_file)
+    expect(error).to_be_empty()
+    page.click("#complete")
+    expect(error).to_contain_text("Paint over what should go first.")
+    page.fill("#size", "100")
+    stroke(page, [(x, y) for y in np.arange(0.1, 1, 0.2) for x in (0.05, 0.95)])
+    page.click("#complete")
+    expect(error).to_contain_text("leave something to complete it from")
+
+
+def test_a_missing_model_is_explained_and_found_later(page, photo_file):
+    page.route("**/model.onnx", lambda route: route.fulfill(status=404))
+    open_photo(page, photo_file)
+    stroke(page, ZIGZAG)
+    page.click("#complete")
+    expect(page.locator("#error")).to_contain_text("glcic export onnx -o model.onnx")
+    page.unroute("**/model.onnx")
+    complete(page)
+    expect(page.locator("#error")).to_be_empty()
+
+
+def test_a_damaged_model_is_explained(page, photo_file):
+    page.route("**/model.onnx", lambda route: route.fulfill(body="no model"))
+    open_photo(page, photo_file)
+    stroke(page, ZIGZAG)
+    page.click("#complete")
+    expect(page.locator("#error")).to_contain_text("The model could not be started")
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_everything_has_a_name_for_screen_readers(page, photo_file):
+    open_photo(page, photo_file)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, canvas, progress')].filter(e =>
+        !(e.innerText || e.ariaLabel || e.title || e.labels?.length)).map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+    assert page.get_attribute("#status", "role") == "status" and page.get_attribute("#error", "role") == "alert"
+    small = page.evaluate(
+        "[...document.querySelectorAll('#tools button, #tools label')].filter(e => e.offsetHeight < 44).length"
+    )
+    assert small == 0, "fingers hit them"
