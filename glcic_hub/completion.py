@@ -8,11 +8,16 @@ from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes
-from glcic_hub.windows import Box, cells, find_holes, inside, view_of
+from glcic_hub.texture import add_detail
+from glcic_hub.texture import context as texture_context
+from glcic_hub.windows import Box, Hole, cells, find_holes, inside, view_of
 
 REDUCED_SIZE = 0.75
 """Size at which the network sees holes that are larger than the model's `max_hole_size`, as a share of it: those of its
 training were mostly smaller than the largest."""
+
+TEXTURES = (None, "photo")
+"""Where a fill's fine detail may come from."""
 
 CONTEXT = 0.25
 """Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
@@ -43,6 +48,7 @@ class Completer:
         padding: int | None = None,
         working_size: int | None = None,
         blend: str | None = "poisson",
+        texture: str | None = None,
     ) -> np.ndarray:
         """Fill the holes of one picture.
 
@@ -54,6 +60,7 @@ class Completer:
                 defines the size). Without it, one that is larger than the model's `max_hole_size` is reduced to
                 `REDUCED_SIZE` of that.
             blend: how the fill is made to meet the known pixels, one of `blending.BLENDS`.
+            texture: "photo" adds fine detail of the known pixels (`texture.add_detail`).
 
         Returns:
             float32 (H, W, 3), RGB in [0, 1], 0 outside the mask.
@@ -78,6 +85,8 @@ class Completer:
                 raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole.scale, padding, blend)
             blended = BLENDS[blend](raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
             fill[frame][own] = blended[own]
+            if texture == "photo":
+                _add_texture(fill, rgb, mask, hole)
         return fill
 
     def _complete_cell(
@@ -106,6 +115,14 @@ class Completer:
 
     def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return complete_holes(self.network, image, mask, self.mean)
+
+
+def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:
+    around = view_of(hole.box, mask.shape, context=texture_context(hole.scale), least=0)
+    own = np.zeros(mask[around].shape, bool)
+    own[inside(hole.box, around)] = hole.mask
+    detailed = add_detail(fill[around], rgb[around].astype(np.float32) / 255, own, ~mask[around], hole.scale)
+    fill[around][own] = detailed[own]
 
 
 def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:

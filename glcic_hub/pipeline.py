@@ -17,7 +17,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
 from glcic_hub.blending import BLENDS
-from glcic_hub.completion import Completer
+from glcic_hub.completion import TEXTURES, Completer
 from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
 
 HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
@@ -79,6 +79,7 @@ class GLCICPipeline(DiffusionPipeline):
         padding_mask_crop: int | None = None,
         working_size: int | None = None,
         blend: str | None = "poisson",
+        texture: str | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -101,6 +102,8 @@ class GLCICPipeline(DiffusionPipeline):
                 the hole depends on alone.
             blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
                 outer half, None leaves it as the network gave it.
+            texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
+                leaves, grain. It suits nature better than architecture.
             generator: taken for the sake of diffusers' signature; the network draws no random numbers.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
@@ -121,6 +124,8 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
         if blend not in BLENDS:
             raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
+        if texture not in TEXTURES:
+            raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         pictures = images.read_all(image)
@@ -137,7 +142,7 @@ class GLCICPipeline(DiffusionPipeline):
         results = []
         try:
             for picture, mask in self.progress_bar(pairs) if len(pairs) > 1 else pairs:
-                fill = completer(picture.rgb, mask, padding_mask_crop, working_size, blend)
+                fill = completer(picture.rgb, mask, padding_mask_crop, working_size, blend, texture)
                 results.append(picture.completed(fill, mask, output_type))
         finally:
             self.maybe_free_model_hooks()

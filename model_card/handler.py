@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageOps
 
 INPUTS = ("image", "mask")
-PARAMETERS = ("padding_mask_crop", "working_size", "height", "width")
+PARAMETERS = ("padding_mask_crop", "working_size", "blend", "texture", "height", "width")
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 
 
@@ -41,7 +41,7 @@ class EndpointHandler:
             data: "inputs" is {"image": ..., "mask": ...}, or only a picture; each as base64 text (with or without
                 "data:image/png;base64," in front), bytes of an image file, or a PIL image. White in the mask is
                 filled. Without a mask, it is the part of the picture that is transparent. "parameters" may hold
-                `padding_mask_crop`, `working_size`, `height` and `width` of the pipeline.
+                `padding_mask_crop`, `working_size`, `blend`, `texture`, `height` and `width` of the pipeline.
 
         Returns:
             {"image": base64 of a PNG, upright}, or {"error": what was wrong with the request}.

@@ -437,6 +437,7 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
     ("arguments", "match"),
     [
         ({"blend": "alpha"}, "blend must be one of 'poisson', 'feather', None; got 'alpha'"),
+        ({"texture": "grass"}, "texture must be one of None, 'photo'; got 'grass'"),
         ({"working_size": 0}, "working_size must be .* from 1 up; got 0"),
         ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 up; got -1"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),

@@ -32,6 +32,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         at_256 = getattr(Protocol, name)
         parser.add_argument(f"--{name}", type=int, help=f"pixels; {at_256} at --size 256, in proportion at others")
     parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="kind of holes")
+    parser.add_argument("--texture", action="store_true", help='measure each model with texture="photo", too')
     parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
@@ -255,13 +257,15 @@ def run(args: argparse.Namespace) -> None:
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
     methods |= {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
+    if args.texture:
+        methods |= {f"{name} + texture": partial(methods[name], texture="photo") for name in args.model}
     models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
     means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features)
     print_table(means, seconds)
     if args.sheet:
-        save_sheet(rows, ["hole", "truth", "telea", *dict.fromkeys(args.model)], args.sheet)
+        save_sheet(rows, ["hole", "truth", *(name for name in methods if name != "navier-stokes")], args.sheet)
     if args.output:
         record = {
             "protocol": {**asdict(protocol), "seed": SEED},

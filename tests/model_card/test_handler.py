@@ -117,7 +117,7 @@ def test_every_mode_comes_back_as_png(handler, request_of, mode):
         ({"inputs": {"picture": "PICTURE"}}, "inputs may hold image, mask; got picture"),
         (
             {"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": {"prompt": "a cat"}},
-            "parameters may hold padding_mask_crop, working_size, height, width; got prompt",
+            "parameters may hold padding_mask_crop, working_size, blend, texture, height, width; got prompt",
         ),
         ({"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": [1]}, "got list"),
         ({"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": {"height": 8}}, "give both height and width"),

@@ -1,0 +1,152 @@
+"""Fine detail from the photo itself: from the right places, in the right amount, and nothing from under the hole."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from glcic_hub import texture
+from glcic_hub.completion import Completer
+from glcic_hub.texture import AMOUNT, BLOCK, add_detail
+from tests.random_models import random_model
+
+SCALE = 0.25
+SIZE = (160, 200)
+HOLE = np.zeros(SIZE, bool)
+HOLE[50:110, 60:140] = True
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def grainy(strength: float, colour: float = 0.5, seed: int = 0) -> np.ndarray:
+    return np.clip(colour + strength * noise(*SIZE, 3, seed=seed), 0, 1)
+
+
+def filled(picture: np.ndarray, hole: np.ndarray = HOLE, fill: np.ndarray | float = 0.5) -> np.ndarray:
+    return add_detail(np.full_like(picture, fill) if np.isscalar(fill) else fill, picture, hole, ~hole, SCALE)
+
+
+def test_a_smooth_photo_gives_no_detail():
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    picture = np.stack([x / 400 + 0.2, y / 400 + 0.3, (x + y) / 800], axis=2).astype(np.float32)
+    result = filled(picture, fill=picture)
+    np.testing.assert_allclose(result, picture, atol=0.003)
+
+
+@pytest.mark.parametrize("strength", [0.02, 0.08])
+def test_a_grainy_photo_gives_its_share_of_grain(strength):
+    inner = ndimage.binary_erosion(HOLE, iterations=12)
+    result = filled(grainy(strength))
+    assert AMOUNT * strength * 0.6 < result[inner].std() < AMOUNT * strength * 1.05  # peaks are limited
+    assert abs(result[inner].mean() - 0.5) < 0.1 * strength
+    # it is grain and not a repeated patch of another kind: neighbouring pixels are as unlike as in the photo
+    assert np.abs(np.diff(result[60:100, 70:130], axis=1)).mean() > AMOUNT * strength * 0.6
+
+
+def test_detail_comes_from_where_the_colours_are_alike():
+    """Dark and grainy on the left, bright and smooth on the right: each part of the fill gets what its colour has."""
+    picture = grainy(0.06, colour=0.3)
+    picture[:, 100:] = 0.7
+    fill = np.full_like(picture, 0.3)
+    fill[:80] = 0.7  # above bright, below dark: unlike the sides
+    result = filled(picture, fill=fill)
+    above, below = (slice(52, 64), slice(95, 130)), (slice(94, 108), slice(70, 105))
+    assert result[below].std() > 5 * result[above].std()
+
+
+def test_the_blocks_are_the_nearest_of_a_search_pixel_by_pixel():
+    guide = torch.rand(1, 3, 17, 19, generator=torch.Generator().manual_seed(0))
+    corners = torch.cartesian_prod(torch.arange(12), torch.arange(14))
+    targets, sources = corners[::7], corners[torch.arange(len(corners)) % 7 != 0]
+    found = texture._nearest(guide, targets, sources)
+
+    third = BLOCK // 3
+    picture = guide[0].double().numpy()
+
+    def means(corner: torch.Tensor) -> np.ndarray:
+        y, x = corner.tolist()
+        block = picture[:, y : y + BLOCK, x : x + BLOCK]
+        return block.reshape(3, 3, third, 3, third).mean(axis=(2, 4))
+
+    for target, source in zip(targets, found):
+        costs = []
+        for candidate in sources:
+            colour = (means(target) - means(candidate)) ** 2
+            blocks_apart = ((target - candidate).double().norm() / BLOCK).item()
+            costs.append(colour.mean() + (texture.NEARNESS * blocks_apart) ** 2)
+        assert torch.equal(source, sources[int(np.argmin(costs))])
+
+
+def test_nothing_but_known_pixels_and_the_fill_is_looked_at():
+    other_hole = np.zeros(SIZE, bool)
+    other_hole[20:50, 60:180] = True
+    known = ~HOLE & ~other_hole
+    picture, fill = grainy(0.05), grainy(0.01, seed=1)
+    result = add_detail(fill, picture, HOLE, known, SCALE)
+    spoilt = np.where(known[..., None], picture, noise(*SIZE, 3, seed=2) % 1)
+    spoilt_fill = np.where(HOLE[..., None], fill, 0.9)
+    np.testing.assert_array_equal(add_detail(spoilt_fill, spoilt, HOLE, known, SCALE)[HOLE], result[HOLE])
+    np.testing.assert_array_equal(result[~HOLE], fill[~HOLE])
+    assert np.abs(result - fill)[HOLE].mean() > 0.005
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.2, 0.04])
+@pytest.mark.parametrize("name", ["corner", "scratch", "pixel", "noise", "nearly all", "tiny picture"])
+def test_every_shape_is_served_and_stays_in_range(name, scale):
+    size = (7, 9) if name == "tiny picture" else (90, 110)
+    hole = np.zeros(size, bool)
+    match name:
+        case "corner" | "tiny picture":
+            hole[:5, :6] = True
+        case "scratch":
+            hole[40:42, 3:105] = True
+        case "pixel":
+            hole[50, 60] = True
+        case "noise":
+            hole = noise(*size) > 0
+        case "nearly all":
+            hole[:80] = True
+    picture = np.clip(0.5 + 0.4 * noise(*size, 3), 0, 1)
+    fill = np.clip(0.5 + 0.5 * noise(*size, 3, seed=3), 0, 1)
+    before = picture.copy(), fill.copy()
+    result = add_detail(fill, picture, hole, ~hole, scale)
+    assert result.dtype == np.float32 and np.isfinite(result).all()
+    assert result.min() >= 0 and result.max() <= 1
+    np.testing.assert_array_equal(result[~hole], fill[~hole])
+    np.testing.assert_array_equal((picture, fill), before)
+
+
+def test_where_no_whole_block_is_known_the_fill_stays():
+    hole = noise(*SIZE) > -1
+    fill = grainy(0.1)
+    assert add_detail(fill, grainy(0.1, seed=2), hole, ~hole, SCALE) is fill
+
+
+# As a part of the completion
+
+
+MODEL = random_model()
+MODEL.compute_dtype = torch.float32
+
+
+def test_the_completion_with_texture_is_the_plain_one_and_detail_of_its_surroundings():
+    rgb = (grainy(0.1) * 255).astype(np.uint8)
+    plain, detailed = (Completer(MODEL)(rgb, HOLE, texture=name) for name in (None, "photo"))
+    assert (detailed[~HOLE] == 0).all()
+    assert 0.01 < np.abs(detailed - plain)[HOLE].mean() < 0.1
+    spoilt = np.where(HOLE[..., None], 255 - rgb, rgb)
+    np.testing.assert_array_equal(Completer(MODEL)(spoilt, HOLE, texture="photo"), detailed)
+
+
+def test_what_is_far_away_costs_nothing(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        "glcic_hub.completion.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
+    )
+    for side in (300, 900):
+        mask = np.zeros((side, side), bool)
+        mask[140:160, 140:160] = True
+        Completer(MODEL)(np.zeros((side, side, 3), np.uint8), mask, texture="photo")
+    assert sizes[0] == sizes[1] and max(sizes[0]) < 150
