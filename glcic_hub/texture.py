@@ -2,11 +2,10 @@
 
 A large hole is shown to the network reduced, so that nothing finer than a pixel of that scale can come back, and a
 network trained on squared errors leaves out what it cannot foresee. Both are missing as grain, grass, waves, leaves.
-What the known parts of the photo lose when they are reduced to that scale and enlarged again is such detail. For each
-block of the fill, the known block whose colours are the most alike lends its detail.
+What the known parts of the photo lose when they are reduced to that scale and enlarged again is such detail. It is
+copied from where the colours are alike, by few shifts for the whole hole, as in He and Sun ("Image completion
+approaches using the statistics of similar patches", PAMI 2014), so that connected pieces stay connected.
 """
-
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -21,13 +20,22 @@ LIMIT = 1.2
 BLOCK = 6
 """Side of the blocks, in pixels of the reduced photo. They overlap by half."""
 
-NEARNESS = 0.03
-"""Distance in colour (each channel from 0 to 1) that counts as much as one block's distance in the photo."""
+NEARNESS = 0.02
+"""Difference in colour (root mean square, channels from 0 to 1) that counts as much as a block's distance in place."""
+
+UNLIKE = 0.1
+"""Difference in colour from which on it does not matter how different two blocks are."""
+
+SHIFTS = 8
+"""From how many places at most a hole's detail is taken: few places give large connected pieces."""
+
+SHIFTS_TRIED = 4096
+"""Between how many, spread evenly, these are chosen."""
 
 FINEST_SCALE = 0.5
 """A hole that was shown larger gets the detail that is lost at this scale."""
 
-SEARCHED = 24
+SEARCHED = 32
 """How far around a hole blocks are looked for, in pixels of the reduced photo: the cost follows the hole."""
 
 
@@ -61,8 +69,8 @@ def add_detail(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: n
     detail = _limited(np.where(known[..., None], picture - _enlarged(coarse, hole.shape), 0), known, size)
     guide, _ = _reduced(np.where(hole[..., None], fill, picture), hole | known, size)
     targets = _targets(_reduced(fill, hole, size)[1])
-    pairs = zip(targets, _nearest(guide, targets, torch.nonzero(sources[0, 0])))
-    return np.where(hole[..., None], np.clip(fill + AMOUNT * _patched(detail, pairs, size), 0, 1), fill)
+    shifts = _shifts(guide, targets, sources[0, 0])
+    return np.where(hole[..., None], np.clip(fill + AMOUNT * _shifted(detail, targets, shifts, size), 0, 1), fill)
 
 
 def _reduced(picture: np.ndarray, where: np.ndarray, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,36 +101,66 @@ def _targets(share: torch.Tensor) -> torch.Tensor:
     return torch.cartesian_prod(*starts)[filled[starts[0]][:, starts[1]].flatten()]
 
 
-def _nearest(guide: torch.Tensor, targets: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-    """For each target block the source block that is most alike: corners, int64 (N, 2) of (M, 2)."""
-    thirds = F.unfold(F.avg_pool2d(guide, BLOCK // 3, stride=1), kernel_size=3, dilation=BLOCK // 3)[0]  # 9 means each
-    columns = guide.shape[3] - BLOCK + 1
-    place = NEARNESS / BLOCK * thirds.shape[0] ** 0.5
-    described = [
-        torch.cat([thirds[:, corners[:, 0] * columns + corners[:, 1]].T, place * corners.float()], dim=1)
-        for corners in (targets, sources)
-    ]
-    wanted, offered = described
-    return sources[(offered.square().sum(dim=1) - 2 * wanted @ offered.T).argmin(dim=1)]
-
-
-def _patched(detail: np.ndarray, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]], size: list[int]) -> np.ndarray:
-    """Put blocks of detail together; where they overlap, the windows keep its strength instead of averaging it away."""
-    sides = [min(length, round(BLOCK * length / reduced)) for length, reduced in zip(detail.shape, size)]
-    window = np.outer(*(np.hanning(side + 2)[1:-1] for side in sides))[..., None].astype(np.float32)
-    total, power = np.zeros_like(detail), np.zeros((*detail.shape[:2], 1), np.float32)
-    for pair in pairs:
-        to, at = (_enlarged_block(corner.tolist(), sides, detail.shape, size) for corner in pair)
-        total[to] += window * detail[at]
-        power[to] += window**2
-    return total / np.sqrt(np.maximum(power, 1e-6))
-
-
-def _enlarged_block(
-    corner: list[int], sides: list[int], shape: tuple[int, ...], size: list[int]
-) -> tuple[slice, slice]:
-    starts = (
-        min(round(start * length / reduced), length - side)
-        for start, side, length, reduced in zip(corner, sides, shape, size)
+def _shifts(guide: torch.Tensor, targets: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    """For each target block the shift to a source block, int64 (N, 2); `sources` is bool, by upper left corners."""
+    corners = torch.nonzero(sources)
+    costs = _costs(guide, targets, corners)
+    numbers = torch.full(sources.shape, -1)
+    numbers[sources] = torch.arange(len(corners))
+    offered = _lattice(sources.shape)
+    places = targets[:, None] + offered
+    inside = ((places >= 0) & (places < torch.tensor(sources.shape))).all(dim=2)
+    number = numbers[tuple(places.where(inside[..., None], torch.tensor(0)).unbind(dim=2))].where(
+        inside, torch.tensor(-1)
     )
-    return tuple(slice(start, start + side) for start, side in zip(starts, sides))
+    by_shift = costs.gather(1, number.clamp(min=0)).where(number >= 0, torch.tensor(UNLIKE**2)).clamp(max=UNLIKE**2)
+
+    # Greedily: each next shift is the one that makes the sum of the blocks' least costs smallest.
+    least = torch.full((len(targets),), UNLIKE**2)
+    chosen = corners[costs.argmin(dim=1)] - targets  # where no shift comes upon a block that is alike
+    for _ in range(SHIFTS):
+        best = torch.minimum(by_shift, least[:, None]).sum(dim=0).argmin()
+        better = by_shift[:, best] < least
+        chosen[better] = offered[best]
+        least = torch.minimum(least, by_shift[:, best])
+    return chosen
+
+
+def _lattice(size: torch.Size) -> torch.Tensor:
+    """Shifts over a map of this size, int64 (N, 2), evenly spread."""
+    step = max(1, round((4 * size[0] * size[1] / SHIFTS_TRIED) ** 0.5))
+    return torch.cartesian_prod(*(torch.arange(-(side // step) * step, side, step) for side in size))
+
+
+def _costs(guide: torch.Tensor, targets: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    """How unlike each target block is to each source block, (N, M), from the mean colours of a block's nine parts."""
+    thirds = F.unfold(F.avg_pool2d(guide, BLOCK // 3, stride=1), kernel_size=3, dilation=BLOCK // 3)[0]
+    columns = guide.shape[3] - BLOCK + 1
+    wanted, offered = (
+        torch.cat(
+            [thirds[:, c[:, 0] * columns + c[:, 1]].T / thirds.shape[0] ** 0.5, NEARNESS / BLOCK * c.float()], dim=1
+        )
+        for c in (targets, sources)
+    )
+    return wanted.square().sum(1)[:, None] + offered.square().sum(1) - 2 * wanted @ offered.T
+
+
+def _shifted(detail: np.ndarray, targets: torch.Tensor, shifts: torch.Tensor, size: list[int]) -> np.ndarray:
+    """Put blocks of detail together. Where pieces overlap they keep their strength, which a mean would take away."""
+    sides = [min(length, round(BLOCK * length / reduced)) for length, reduced in zip(detail.shape, size)]
+    window = np.outer(*(np.hanning(side + 2)[1:-1] for side in sides)).astype(np.float32)
+    total, power = np.zeros_like(detail), np.zeros(detail.shape[:2], np.float32)
+    last = [length - side for length, side in zip(detail.shape, sides)]
+    for shift in torch.unique(shifts, dim=0):
+        weight = np.zeros_like(power)
+        for corner in targets[(shifts == shift).all(dim=1)]:
+            top, left = map(min, _enlarged_corner(corner, detail.shape, size), last)
+            weight[top : top + sides[0], left : left + sides[1]] += window
+        moved = np.roll(detail, [-step for step in _enlarged_corner(shift, detail.shape, size)], axis=(0, 1))
+        total += weight[..., None] * moved
+        power += weight**2
+    return total / np.sqrt(np.maximum(power, 1e-6))[..., None]
+
+
+def _enlarged_corner(corner: torch.Tensor, shape: tuple[int, ...], size: list[int]) -> list[int]:
+    return [round(start * length / reduced) for start, length, reduced in zip(corner.tolist(), shape, size)]

@@ -56,38 +56,98 @@ def test_detail_comes_from_where_the_colours_are_alike():
     assert result[below].std() > 5 * result[above].std()
 
 
-def test_the_blocks_are_the_nearest_of_a_search_pixel_by_pixel():
+def map_of_colours() -> tuple[torch.Tensor, torch.Tensor]:
+    """A small reduced photo (1, 3, 17, 19), and the corners of all its blocks."""
     guide = torch.rand(1, 3, 17, 19, generator=torch.Generator().manual_seed(0))
-    corners = torch.cartesian_prod(torch.arange(12), torch.arange(14))
-    targets, sources = corners[::7], corners[torch.arange(len(corners)) % 7 != 0]
-    found = texture._nearest(guide, targets, sources)
+    return guide, torch.cartesian_prod(torch.arange(12), torch.arange(14))
 
-    third = BLOCK // 3
-    picture = guide[0].double().numpy()
+
+def cost(guide: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> float:
+    """The definition, for two blocks."""
 
     def means(corner: torch.Tensor) -> np.ndarray:
         y, x = corner.tolist()
-        block = picture[:, y : y + BLOCK, x : x + BLOCK]
-        return block.reshape(3, 3, third, 3, third).mean(axis=(2, 4))
+        block = guide[0, :, y : y + BLOCK, x : x + BLOCK].double().numpy()
+        return block.reshape(3, 3, BLOCK // 3, 3, BLOCK // 3).mean(axis=(2, 4))
 
-    for target, source in zip(targets, found):
-        costs = []
-        for candidate in sources:
-            colour = (means(target) - means(candidate)) ** 2
-            blocks_apart = ((target - candidate).double().norm() / BLOCK).item()
-            costs.append(colour.mean() + (texture.NEARNESS * blocks_apart) ** 2)
-        assert torch.equal(source, sources[int(np.argmin(costs))])
+    blocks_apart = ((one - other).double().norm() / BLOCK).item()
+    return ((means(one) - means(other)) ** 2).mean() + (texture.NEARNESS * blocks_apart) ** 2
+
+
+def test_costs_are_those_of_the_definition():
+    guide, corners = map_of_colours()
+    targets, sources = corners[::13], corners[5::7]
+    wanted = [[cost(guide, target, source) for source in sources] for target in targets]
+    np.testing.assert_allclose(texture._costs(guide, targets, sources), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_shifts_are_those_that_make_the_blocks_most_alike(monkeypatch, count):
+    monkeypatch.setattr(texture, "SHIFTS", count)
+    monkeypatch.setattr(texture, "UNLIKE", 0.4)
+    guide, corners = map_of_colours()
+    usable = torch.ones(12, 14, dtype=bool)
+    usable[4:8, 5:9] = False
+    targets = torch.cartesian_prod(torch.arange(4, 8), torch.arange(5, 9))
+    found = texture._shifts(guide, targets, usable)
+
+    def by_target(shift: torch.Tensor) -> list[float]:
+        places = targets + shift
+        inside = [bool(0 <= y < 12 and 0 <= x < 14 and usable[y, x]) for y, x in places.tolist()]
+        return [
+            min(cost(guide, target, place), 0.4**2) if possible else 0.4**2
+            for target, place, possible in zip(targets, places, inside)
+        ]
+
+    tried = torch.cartesian_prod(torch.arange(-11, 12), torch.arange(-13, 14))
+    costs = np.array([by_target(shift) for shift in tried])
+    least, wanted = np.full(len(targets), 0.4**2), torch.zeros_like(targets)
+    for _ in range(count):
+        best = np.minimum(costs, least).sum(axis=1).argmin()
+        wanted[torch.from_numpy(costs[best] < least)] = tried[best]
+        least = np.minimum(least, costs[best])
+    covered = torch.from_numpy(least < 0.4**2)
+    assert covered.sum() >= 8
+    assert torch.equal(found[covered], wanted[covered])
+    landed = targets + found
+    assert usable[landed[:, 0], landed[:, 1]].all()  # also where no shift fits
+
+
+def test_an_even_surface_is_filled_from_few_places():
+    usable = torch.ones(60, 60, dtype=bool)
+    usable[20:35, 20:35] = False
+    targets = torch.cartesian_prod(torch.arange(20, 35, 3), torch.arange(20, 35, 3))
+    shifts = texture._shifts(torch.full((1, 3, 65, 65), 0.5), targets, usable)
+    assert len(torch.unique(shifts, dim=0)) <= texture.SHIFTS < len(targets)
+
+
+def test_blocks_of_one_shift_are_a_piece_of_the_photo():
+    detail = noise(80, 100, 3)
+    targets = torch.cartesian_prod(torch.arange(0, 15, 3), torch.arange(0, 20, 3))
+    shifts = torch.tensor([[2, -3]]).expand(len(targets), 2)
+    moved = texture._shifted(detail, targets, shifts, [20, 25])
+    np.testing.assert_allclose(moved[12:50, 16:60], detail[20:58, 4:48], atol=1e-5)  # by 4 pixels each
+
+
+def test_where_pieces_overlap_the_detail_keeps_its_strength():
+    detail = noise(400, 400, 3)
+    targets = torch.cartesian_prod(torch.arange(15, 75, 3), torch.arange(15, 75, 3))
+    shifts = torch.randint(-14, 15, targets.shape, generator=torch.Generator().manual_seed(0))
+    moved = texture._shifted(detail, targets, shifts, [100, 100])[80:280, 80:280]
+    assert moved.std() == pytest.approx(1, abs=0.05)
 
 
 def test_nothing_but_known_pixels_and_the_fill_is_looked_at():
     other_hole = np.zeros(SIZE, bool)
     other_hole[20:50, 60:180] = True
     known = ~HOLE & ~other_hole
-    picture, fill = grainy(0.05), grainy(0.01, seed=1)
+    slope = np.linspace(-0.1, 0.1, SIZE[1], dtype=np.float32)[:, None]
+    picture, fill = grainy(0.05) + slope, grainy(0.01, seed=1) + slope
     result = add_detail(fill, picture, HOLE, known, SCALE)
-    spoilt = np.where(known[..., None], picture, noise(*SIZE, 3, seed=2) % 1)
     spoilt_fill = np.where(HOLE[..., None], fill, 0.9)
-    np.testing.assert_array_equal(add_detail(spoilt_fill, spoilt, HOLE, known, SCALE)[HOLE], result[HOLE])
+    for other in (0.6, noise(*SIZE, 3, seed=2) % 1):
+        spoilt = np.where(known[..., None], picture, other).astype(np.float32)
+        np.testing.assert_array_equal(add_detail(spoilt_fill, spoilt, HOLE, known, SCALE)[HOLE], result[HOLE])
     np.testing.assert_array_equal(result[~HOLE], fill[~HOLE])
     assert np.abs(result - fill)[HOLE].mean() > 0.005
 
@@ -149,4 +209,4 @@ def test_what_is_far_away_costs_nothing(monkeypatch):
         mask = np.zeros((side, side), bool)
         mask[140:160, 140:160] = True
         Completer(MODEL)(np.zeros((side, side, 3), np.uint8), mask, texture="photo")
-    assert sizes[0] == sizes[1] and max(sizes[0]) < 150
+    assert sizes[0] == sizes[1] and max(sizes[0]) < 200
