@@ -438,3 +438,23 @@ def test_discriminator_names_a_wrong_size(image, patch, message):
 def test_discriminator_refuses_tiny_pictures(sizes):
     with pytest.raises(ValueError, match=f"at least 8 pixels; got {min(sizes)}"):
         Discriminator(*sizes, base_channels=2)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("branches", "half"), [("global", slice(64)), ("local", slice(64, None))])
+def test_one_branch_alone_is_that_part_of_the_whole(branches, half, training):
+    whole = randomise(Discriminator(16, 8, base_channels=4)).train(training)
+    alone = Discriminator(16, 8, base_channels=4, branches=branches).train(training)
+    state = {name: value for name, value in whole.state_dict().items() if name in alone.state_dict()}
+    alone.load_state_dict(state | {"output.weight": whole.output.weight[:, half]})
+    images, patches = (random_input(2, 3, size, size, seed=size) for size in (16, 8))
+    with torch.no_grad():
+        whole.output.weight[:] = torch.zeros_like(whole.output.weight).index_copy(
+            1, torch.arange(128)[half], whole.output.weight[:, half]
+        )
+        torch.testing.assert_close(alone(images, patches), whole(images, patches))
+
+
+def test_unknown_branches_are_refused():
+    with pytest.raises(ValueError, match="both, global, local; got 'none'"):
+        Discriminator(16, 8, branches="none")

@@ -1,25 +1,34 @@
 """Folders of pictures and tar shards -> training crops, in an order that depends on the seed alone.
 
+Any sample can be read by itself: only the index of the pictures is kept in memory. A shard that ends early stops a run
+before it starts; a single damaged picture is replaced and reported. `streaming.py` is for data that lie elsewhere.
+
 Sample `n` of a run is the same crop however the run was cut into processes, workers and resumed pieces: the epoch's
 shuffle comes from (seed, epoch) and the crop from (seed, n). To resume after `n` samples is to start counting at `n`.
 """
 
+import contextlib
 import glob
 import io
 import re
 import tarfile
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset
 
 from glcic_hub import images
+from train.crops import SampleOrder, check_resize_range, crop, crop_rng, reduce, reduced_size
+from train.loading import Batch, Damaged, Sample, collate
+from train.memory import check_fits
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow's others include PostScript, a program
+SIZES_READ = 200  # pictures that are looked at to estimate the cache
 
 
 @dataclass(frozen=True)
@@ -31,15 +40,50 @@ class PictureFile:
     offset: int = 0
     size: int = -1
 
+    @property
+    def label(self) -> str:
+        """The name for records: without the folder, with the shard where it is in one."""
+        return self.name if self.size < 0 else f"{self.name} of {self.path.name}"
+
     def decode(self) -> Image.Image:
         """Return the picture, upright, as RGB. Raises OSError with its name when it cannot be read."""
+        with self._errors_named():
+            return decode_picture(self._read())
+
+    def size_in_pixels(self) -> tuple[int, int]:
+        """(width, height) as the file's header says, not turned by EXIF. Raises OSError with its name."""
+        with self._errors_named():
+            return open_picture(self._read()).size
+
+    def _read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
         try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                data = file.read(self.size)
-            return Image.fromarray(images.read(Image.open(io.BytesIO(data))).rgb)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            yield
+        except OSError as error:
             raise OSError(f"cannot read the picture {self.name} of {self.path}: {error}") from error
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """The picture in an encoded file, its samples not yet decoded. OSError if there is none, or a far too large one."""
+    try:
+        return Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
+    except UnidentifiedImageError as error:
+        raise OSError(f"it is empty, damaged, or none of {', '.join(PICTURE_FORMATS)}") from error
+    except Exception as error:  # noqa: BLE001 - damaged headers raise many kinds: SyntaxError, struct.error, ...
+        raise OSError(f"its header is damaged, or it is too large: {error}") from error
+
+
+def decode_picture(data: bytes) -> Image.Image:
+    """The picture in an encoded file, upright, as RGB. OSError if it is damaged, too large or of an unknown kind."""
+    try:
+        return Image.fromarray(images.read(open_picture(data)).rgb)
+    except ValueError as error:
+        raise OSError(str(error)) from error
 
 
 def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
@@ -104,14 +148,18 @@ def _in_shard(path: Path) -> list[PictureFile]:
             if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError) as error:
-        raise ValueError(f"{path} is not a complete, uncompressed tar file: {error}") from error
+        raise ValueError(
+            f"{path} is not a complete, uncompressed tar file: {error}; fetch or write it again, or leave it out"
+        ) from error
     return [PictureFile(path, m.name, m.offset_data, m.size) for m in members]
 
 
 class TrainingCrops(Dataset):
     """Square training crops: shorter side resized at random, random place, random flip (paper, section 4).
 
-    Item `n` is sample `n` of the run, a float32 tensor (3, resolution, resolution), RGB in [0, 1].
+    Item `n` is sample `n` of the run, a float32 tensor (3, resolution, resolution), RGB in [0, 1]. Where the picture of
+    a sample is damaged, another takes its place that depends on (seed, n) alone; `sample` says which were damaged, an
+    item warns of them. Pictures that are too small are not damaged: they are enlarged.
 
     Args:
         pictures: from `find_pictures`.
@@ -120,7 +168,9 @@ class TrainingCrops(Dataset):
             crop; the paper's 256 to 384 px for 256 px crops is (1.0, 1.5). A picture that is too small is enlarged.
         length: samples in the run.
         seed: decides the order and the crops.
-        cache: keep the decoded pictures, reduced to the largest size that a crop needs, in memory.
+        cache: keep the decoded pictures, reduced to the largest size that a crop needs, in memory. If that would take
+            more than half of the free memory (`memory.LARGEST_SHARE`), a warning says so and they are not kept.
+        cache_copies: processes on this machine that fill such a cache: ranks times workers.
     """
 
     def __init__(
@@ -131,47 +181,107 @@ class TrainingCrops(Dataset):
         length: int,
         seed: int,
         cache: bool = False,
+        cache_copies: int = 1,
     ):
-        if not 1.0 <= resize_range[0] <= resize_range[1]:
-            raise ValueError(f"resize_range must be two rising numbers from 1.0 up; got {resize_range}")
+        check_resize_range(resize_range)
         self.pictures = pictures
         self.resolution = resolution
         self.resize_range = resize_range
         self.length = length
         self.seed = seed
-        self.cache: dict[int, Image.Image] | None = {} if cache else None
-        self._shuffle: tuple[int, np.ndarray] | None = None
+        self.order = SampleOrder(len(pictures), seed)
+        self.cache: dict[int, Image.Image] | None = {} if cache and self._cache_fits(cache_copies) else None
+        self._damaged: dict[int, Damaged] = {}  # so that no picture is tried in vain twice
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, sample: int) -> torch.Tensor:
-        epoch, position = divmod(sample, len(self.pictures))
-        picture = self._reduced(int(self._order(epoch)[position]))
-        rng = np.random.default_rng([self.seed, 1, sample])
-        shorter_side = round(self.resolution * rng.uniform(*self.resize_range))
-        scale = shorter_side / min(picture.size)
-        crop_side = self.resolution / scale  # in the picture's own pixels, so that one resampling does both
-        left, top = (rng.uniform(0, max(0, side - crop_side)) for side in picture.size)
-        box = (left, top, min(left + crop_side, picture.width), min(top + crop_side, picture.height))
-        crop = picture.resize((self.resolution, self.resolution), Image.Resampling.BICUBIC, box)
-        array = np.asarray(crop)
-        if rng.random() < 0.5:
-            array = array[:, ::-1]
-        return torch.from_numpy(array.transpose(2, 0, 1).astype(np.float32) / 255)
+        found = self.sample(sample)
+        for damaged in found.damaged:
+            warnings.warn(f"another picture takes the place of a damaged one: {damaged.message}", stacklevel=2)
+        return found.crop
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if self._shuffle is None or self._shuffle[0] != epoch:
-            self._shuffle = epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.pictures))
-        return self._shuffle[1]
+    @property
+    def picture_count(self) -> int:
+        """Pictures in one epoch."""
+        return len(self.pictures)
 
-    def _reduced(self, index: int) -> Image.Image:
+    def sample(self, sample: int) -> Sample:
+        """Sample `sample` of the run, with the damaged pictures that were met on the way.
+
+        Raises:
+            OSError: none of the `MOST_TRIES` pictures tried for it can be read.
+        """
+        met = []
+        for index in self.order.candidates(sample):
+            picture = self._picture(index)
+            if isinstance(picture, Damaged):
+                met.append(picture)
+                continue
+            made = crop(picture, self.resolution, self.resize_range, crop_rng(self.seed, sample))
+            return Sample(made, tuple(met))
+        raise OSError(f"none of the {len(met)} pictures tried for sample {sample} can be read; {met[0].message}")
+
+    def first(self, count: int) -> Iterator[torch.Tensor]:
+        """The first `count` crops of the run, at most one per picture."""
+        return (self.sample(index).crop for index in range(min(count, len(self.pictures))))
+
+    def batches(self, batch_size: int, first_step: int, rank: int, world: int) -> "StepBatches":
+        """Item `step` is the batch of that step for process `rank` of `world` (whatever `first_step` is)."""
+        return StepBatches(self, batch_size, rank, world)
+
+    def _picture(self, index: int) -> Image.Image | Damaged:
+        if index in self._damaged:
+            return self._damaged[index]
+        try:
+            return self._decoded(index)
+        except OSError as error:
+            self._damaged[index] = Damaged(self.pictures[index].label, str(error))
+            return self._damaged[index]
+
+    def _decoded(self, index: int) -> Image.Image:
         if self.cache is None:
             return self.pictures[index].decode()
         if index not in self.cache:
-            picture = self.pictures[index].decode()
-            shorter_side = round(self.resolution * self.resize_range[1])
-            scale = min(1.0, shorter_side / min(picture.size))
-            size = tuple(round(side * scale) for side in picture.size)
-            self.cache[index] = picture.resize(size, Image.Resampling.LANCZOS)
+            self.cache[index] = reduce(self.pictures[index].decode(), self.resolution, self.resize_range)
         return self.cache[index]
+
+    def _cache_fits(self, copies: int) -> bool:
+        wanted = copies * _cache_bytes(self.pictures, self.resolution, self.resize_range)
+        try:
+            check_fits(wanted, f"the {len(self.pictures)} decoded pictures ({copies} times)")
+        except MemoryError as error:
+            warnings.warn(f"the pictures are not kept in memory but decoded anew each time: {error}", stacklevel=3)
+            return False
+        return True
+
+
+class StepBatches(Dataset):
+    """The batches of `TrainingCrops` for one process: item `step` holds every `world`-th sample of that step."""
+
+    def __init__(self, crops: TrainingCrops, batch_size: int, rank: int, world: int):
+        self.crops, self.batch_size, self.rank, self.world = crops, batch_size, rank, world
+
+    def __getitem__(self, step: int) -> Batch | OSError:
+        try:
+            return collate(self.crops.sample(n) for n in step_samples(step, self.batch_size, self.rank, self.world))
+        except OSError as error:
+            return error  # see `load_batches`
+
+
+def step_samples(step: int, batch_size: int, rank: int, world: int) -> range:
+    """The sample numbers of process `rank` of `world` in a step; all counts from 0."""
+    first = step * batch_size * world
+    return range(first + rank, first + batch_size * world, world)
+
+
+def _cache_bytes(pictures: list[PictureFile], resolution: int, resize_range: tuple[float, float]) -> int:
+    """Estimate, from the sizes of up to `SIZES_READ` pictures, what all of them take when decoded and reduced."""
+    looked_at = pictures[:: max(1, len(pictures) // SIZES_READ)]
+    taken = []
+    for picture in looked_at:
+        with contextlib.suppress(OSError):  # it is reported when its turn comes
+            width, height = reduced_size(picture.size_in_pixels(), resolution, resize_range)
+            taken.append(3 * width * height)
+    return round(sum(taken) / max(1, len(taken)) * len(pictures))

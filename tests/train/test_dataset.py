@@ -1,4 +1,3 @@
-import io
 import tarfile
 from pathlib import Path
 
@@ -8,26 +7,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from tests.train.pictures import DAMAGED, encoded, noise, write_shard
+from train import memory
 from train.dataset import TrainingCrops, expand_braces, find_pictures
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
-
-def write_shard(path: Path, files: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as shard:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            shard.addfile(member, io.BytesIO(data))
-    return path
+from train.loading import load_batches
 
 
 @pytest.fixture
@@ -152,7 +135,7 @@ def test_truncated_shard_is_named(tmp_path, kept):
     whole = write_shard(tmp_path / "whole.tar", {f"{n}.png": encoded(noise(9, 9, n)) for n in range(3)}).read_bytes()
     assert len(encoded(noise(9, 9))) <= 512  # so that each member takes one block, behind its header of one block
     (tmp_path / "cut.tar").write_bytes(whole[:kept])
-    with pytest.raises(ValueError, match=r"cut\.tar is not a complete"):
+    with pytest.raises(ValueError, match=r"cut\.tar is not a complete.*fetch or write it again, or leave it out"):
         find_pictures([tmp_path / "cut.tar"])
 
 
@@ -180,12 +163,103 @@ def test_damaged_picture_is_named(tmp_path, kind, share):
         find_pictures([tmp_path])[0].decode()
 
 
+def test_postscript_is_not_opened(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(DAMAGED["PostScript"])  # Pillow would hand it to another program
+    with pytest.raises(OSError, match="none of JPEG, PNG"):
+        find_pictures([tmp_path])[0].decode()
+
+
 def test_damaged_picture_of_a_shard_is_named_with_its_shard(tmp_path):
     shard = write_shard(tmp_path / "a.tar", {"good.png": encoded(noise(9, 9)), "bad.png": b"\x89PNG nonsense"})
     good, bad = find_pictures([shard])
     good.decode()
     with pytest.raises(OSError, match=r"bad\.png of .*a\.tar"):
         bad.decode()
+
+
+# ------------------------------------------------------------------------------------- damaged pictures in a training
+
+
+@pytest.fixture
+def partly_damaged(grey_folder):
+    """`grey_folder` in which numbers 2, 5 and 6 are damaged."""
+    for number, kind in ((2, "truncated"), (5, "text"), (6, "decompression bomb")):
+        (grey_folder / f"{number}.png").write_bytes(DAMAGED[kind])
+    return grey_folder
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_picture_is_replaced_and_named(tmp_path, kind):
+    Image.new("RGB", (24, 20), (80, 80, 80)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(DAMAGED[kind])
+    samples = [crops_of(tmp_path).sample(n) for n in range(2)]
+    assert all(torch.allclose(sample.crop, torch.tensor(80 / 255)) for sample in samples)
+    assert {damaged.name for sample in samples for damaged in sample.damaged} == {"b.png"}
+    assert str(tmp_path / "b.png") in next(sample.damaged[0].message for sample in samples if sample.damaged)
+
+
+def test_damaged_picture_of_a_shard_is_named_without_folders(tmp_path):
+    shard = write_shard(tmp_path / "a.tar", {"x/good.png": encoded(noise(9, 9)), "x/bad.png": b"nonsense"})
+    crops = TrainingCrops(find_pictures([shard]), 8, (1.0, 1.5), 40, 0)
+    assert {damaged.name for n in range(2) for damaged in crops.sample(n).damaged} == {"x/bad.png of a.tar"}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_replacements_depend_on_seed_and_sample_alone(partly_damaged, cache):
+    # The draws that the docstrings name, with the damaged numbers known beforehand.
+    expected, met = [], []
+    for n in range(60):
+        order = np.random.default_rng([4, 0, n // 10]).permutation(10)
+        replacements = np.random.default_rng([4, 2, n])
+        number = int(order[n % 10])
+        met.append([])
+        while number in (2, 5, 6):
+            met[-1].append(f"{number}.png")
+            number = int(replacements.integers(10))
+        expected.append(number)
+    assert max(map(len, met)) > 1
+    crops = crops_of(partly_damaged, length=60, seed=4, cache=cache)
+    for part in (range(60), range(59, -1, -1)):  # what came before has no influence
+        samples = {n: crops.sample(n) for n in part}
+        assert [round(samples[n].crop.mean().item() * 25.5) for n in range(60)] == expected
+        assert [[damaged.name for damaged in samples[n].damaged] for n in range(60)] == met
+
+
+def test_other_samples_do_not_change_when_a_picture_is_damaged(tmp_path):
+    for number in range(4):
+        noise(20, 30, number).save(tmp_path / f"{number}.png")
+    before = crops_of(tmp_path)
+    whole = [before[n] for n in range(40)]
+    (tmp_path / "1.png").write_bytes(b"")
+    after = crops_of(tmp_path)
+    with pytest.warns(UserWarning, match=r"1\.png"):
+        now = [after[n] for n in range(40)]
+    assert [torch.equal(*pair) for pair in zip(whole, now)] == [not after.sample(n).damaged for n in range(40)]
+
+
+def test_damaged_pictures_are_told_from_any_start_and_by_any_worker(partly_damaged):
+    def run(first_step: int, workers: int):
+        crops = crops_of(partly_damaged, length=24)
+        return list(load_batches(crops, 2, first_step=first_step, rank=0, world=1, workers=workers))
+
+    expected = run(0, 0)
+    assert {damaged.name for batch in expected for damaged in batch.damaged} == {"2.png", "5.png", "6.png"}
+    for first_step, workers in ((0, 2), (5, 0), (5, 2)):
+        batches = run(first_step, workers)
+        assert len(batches) == 12 - first_step
+        for batch, same in zip(batches, expected[first_step:]):
+            assert torch.equal(batch.images, same.images)
+            assert batch.damaged == same.damaged
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_set_of_damaged_pictures_stops_with_one_sentence(tmp_path, workers):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    batches = load_batches(crops_of(tmp_path), 2, first_step=0, rank=0, world=1, workers=workers)
+    with pytest.raises(OSError, match=r"none of the 100 pictures tried for sample \d+ can be read; .*\.png") as raised:
+        next(batches)
+    assert "\n" not in str(raised.value)
 
 
 # ------------------------------------------------------------------------------------------------- order of the crops
@@ -304,6 +378,22 @@ def test_cache_reads_each_file_once_and_gives_nearly_the_same_crops(tmp_path):
     (tmp_path / "x.png").unlink()
     assert torch.equal(torch.stack([cached[sample] for sample in range(6)]), first)
     assert (first - expected).abs().max() < 0.03
+
+
+def test_cache_that_does_not_fit_is_left_out_with_a_warning(tmp_path, monkeypatch):
+    for number in range(4):
+        noise(30, 40, number).save(tmp_path / f"{number}.png")
+    taken = 4 * 3 * 12 * 16  # at a resolution of 8 the shorter side is reduced to 12
+
+    def cached(free: int, copies: int = 1) -> bool:
+        monkeypatch.setattr(memory, "free_memory", lambda device: free)
+        return crops_of(tmp_path, cache=True, cache_copies=copies).cache is not None
+
+    assert cached(2 * taken)
+    assert cached(6 * taken, copies=3)
+    for free, copies in ((2 * taken - 1, 1), (6 * taken - 1, 3)):
+        with pytest.warns(UserWarning, match=r"not kept in memory.*the 4 decoded pictures"):
+            assert not cached(free, copies)
 
 
 @pytest.mark.parametrize("resize_range", [(0.5, 1.0), (1.5, 1.0)])

@@ -1,0 +1,52 @@
+"""Trainings in processes of their own, which can be killed; all are forks of one that has imported everything."""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["train.train_glcic"])
+SECONDS = 120  # a process that is not done by then hangs
+
+
+def _run(code: str, options: list[str], output: Connection, own_session: bool) -> None:
+    if own_session:
+        os.setsid()
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
+    sys.argv[1:] = options
+    exec(compile(code, "<test>", "exec"), {"__name__": "__test__"})
+
+
+class TrainingProcess:
+    """A process that runs `code`, which finds `options` in `sys.argv`; what it writes to stdout and stderr is kept."""
+
+    def __init__(self, code: str, options: list[str], own_session: bool = False):
+        self._output, output = _CONTEXT.Pipe(duplex=False)
+        self._said = b""
+        self.process = _CONTEXT.Process(target=_run, args=(code, options, output, own_session))
+        self.process.start()
+        output.close()
+        self.pid = self.process.pid
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while data := os.read(self._output.fileno(), 1 << 16):
+            self._said += data
+
+    def wait_until_it_says(self, words: str) -> None:
+        deadline = time.monotonic() + SECONDS
+        while words.encode() not in self._said:
+            assert self.process.is_alive() and time.monotonic() < deadline, self._said.decode()
+            time.sleep(0.01)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status (negative: the signal that killed it) and what it said."""
+        self.process.join(SECONDS)
+        assert self.process.exitcode is not None, f"still running: {self._said.decode()}"
+        time.sleep(0.1)  # for the last words
+        return self.process.exitcode, self._said.decode()

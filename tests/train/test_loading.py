@@ -1,0 +1,71 @@
+import pytest
+import torch
+from PIL import Image
+
+from train.dataset import TrainingCrops, find_pictures
+from train.loading import Batch, Damaged, DamageReport, load_batches
+
+
+def batch_of(size: int, damaged: list[str]) -> Batch:
+    return Batch(torch.zeros(size, 3, 4, 4), [Damaged(name, f"cannot read {name}") for name in damaged])
+
+
+def test_processes_share_the_samples_of_each_step(tmp_path):
+    for number in range(10):
+        Image.new("RGB", (24, 20), (10 * number,) * 3).save(tmp_path / f"{number}.png")
+    crops = TrainingCrops(find_pictures([tmp_path]), 8, (1.0, 1.5), 36, 0)
+    expected = [crops[n] for n in range(36)]
+    for first_step in (0, 2):
+        processes = [list(load_batches(crops, 4, first_step=first_step, rank=rank, world=3)) for rank in range(3)]
+        assert [len(batches) for batches in processes] == [3 - first_step] * 3
+        for rank, batches in enumerate(processes):
+            for step, batch in enumerate(batches, start=first_step):
+                samples = [12 * step + 3 * place + rank for place in range(4)]
+                assert torch.equal(batch.images, torch.stack([expected[n] for n in samples]))
+                assert batch.damaged == []
+
+
+def test_finished_run_has_no_batches(tmp_path):
+    Image.new("RGB", (24, 20)).save(tmp_path / "x.png")
+    crops = TrainingCrops(find_pictures([tmp_path]), 8, (1.0, 1.5), 8, 0)
+    assert list(load_batches(crops, 2, first_step=4, rank=0, world=1)) == []
+    assert list(load_batches(crops, 2, first_step=5, rank=0, world=1)) == []
+
+
+def test_report_counts_and_keeps_the_first_names():
+    report = DamageReport()
+    assert report.summary() == ""
+    for number in range(30):
+        report.add(batch_of(8, [f"{number}.png", f"{number // 2}.png"]))
+    assert report.count == 60
+    assert report.names == [f"{number}.png" for number in range(20)]
+    assert "60 times" in report.summary() and "0.png, 1.png" in report.summary() and "20.png" not in report.summary()
+
+
+@pytest.mark.parametrize(("damaged_of_ten", "stops"), [(5, False), (6, True)])
+def test_more_than_half_of_the_first_hundred_stop_the_run(damaged_of_ten, stops):
+    report = DamageReport()
+    batch = batch_of(10 - damaged_of_ten, [f"{number}.png" for number in range(damaged_of_ten)])
+    for _ in range(9):
+        report.add(batch)
+    if stops:
+        with pytest.raises(OSError, match=r"60 of the first 100 pictures cannot be read, among them 0\.png, 1\.png, 2"):
+            report.add(batch)
+    else:
+        report.add(batch)
+        report.add(batch_of(0, [f"{number}.png" for number in range(50)]))  # later than the first hundred
+
+
+def test_report_goes_on_from_a_checkpoint():
+    whole, first, second = DamageReport(), DamageReport(), DamageReport()
+    batches = [batch_of(3, [f"{number}.png"]) for number in range(40)]
+    for batch in batches:
+        whole.add(batch)
+    for batch in batches[:10]:
+        first.add(batch)
+    second.load_state_dict(first.state_dict())
+    first.add(batches[0])  # no longer of influence
+    for batch in batches[10:]:
+        second.add(batch)
+    assert second.state_dict() == whole.state_dict()
+    assert whole.checked

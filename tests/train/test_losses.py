@@ -1,0 +1,107 @@
+"""Holes, losses and patches against plain loops and NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train.runs import settings
+from train.losses import completion_loss, composite, local_patches, random_holes, real_or_fake_loss
+
+
+def random_batch(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def random_masks(count: int, size: int) -> torch.Tensor:
+    """Masks whose holes differ in size."""
+    masks = torch.zeros(count, 1, size, size)
+    for index in range(count):
+        masks[index, :, index : 2 * index + 2, 1 : 3 + index] = 1
+    return masks
+
+
+def test_completion_loss_is_the_mean_squared_error_of_all_hole_samples():
+    completed, image, masks = random_batch(3, 3, 8, 8), random_batch(3, 3, 8, 8, seed=1), random_masks(3, 8)
+    total, count = 0.0, 0
+    for b, c, y, x in np.ndindex(3, 3, 8, 8):
+        if masks[b, 0, y, x]:
+            total += (completed[b, c, y, x].item() - image[b, c, y, x].item()) ** 2
+            count += 1
+    assert completion_loss(completed, image, masks).item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_composite_takes_the_hole_from_the_network_and_the_rest_from_the_picture():
+    image, completed, masks = random_batch(2, 3, 8, 8), random_batch(2, 3, 8, 8, seed=1), random_masks(2, 8)
+    result = composite(image, completed, masks)
+    hole = masks.bool().expand(-1, 3, -1, -1)
+    assert torch.equal(result[hole], completed[hole])
+    assert torch.equal(result[~hole], image[~hole])
+
+
+PATCH_BOXES = {  # top, left, height, width of the hole in a 12 x 16 picture -> top, left of the 6 px patch
+    "middle": ((4, 7, 3, 2), (2, 5)),
+    "as large as the patch": ((3, 8, 6, 6), (3, 8)),
+    "top left": ((0, 0, 4, 4), (0, 0)),
+    "bottom right": ((8, 12, 4, 4), (6, 10)),
+    "left": ((5, 1, 2, 2), (3, 0)),
+    "bottom": ((11, 8, 1, 1), (6, 5)),
+}
+
+
+def test_local_patches_are_centred_on_the_holes_and_stay_inside():
+    images = random_batch(len(PATCH_BOXES), 3, 12, 16)
+    boxes = torch.tensor([box for box, _ in PATCH_BOXES.values()])
+    patches = local_patches(images, boxes, 6)
+    for index, (_, (top, left)) in enumerate(PATCH_BOXES.values()):
+        assert torch.equal(patches[index], images[index, :, top : top + 6, left : left + 6])
+
+
+def test_gradients_flow_back_through_local_patches():
+    images = random_batch(len(PATCH_BOXES), 3, 12, 16).requires_grad_()
+    weights = random_batch(len(PATCH_BOXES), 3, 6, 6, seed=1)
+    (local_patches(images, torch.tensor([box for box, _ in PATCH_BOXES.values()]), 6) * weights).sum().backward()
+    expected = torch.zeros_like(images)
+    for index, (_, (top, left)) in enumerate(PATCH_BOXES.values()):
+        expected[index, :, top : top + 6, left : left + 6] = weights[index]
+    assert torch.equal(images.grad, expected)
+
+
+def test_real_or_fake_loss_is_the_binary_cross_entropy():
+    logits = torch.tensor([[-3.0], [0.0], [0.7], [4.0]])
+    probability = 1 / (1 + np.exp(-logits.numpy()))
+    assert real_or_fake_loss(logits, real=True).item() == pytest.approx(-np.log(probability).mean(), rel=1e-5)
+    assert real_or_fake_loss(logits, real=False).item() == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
+    assert torch.isfinite(real_or_fake_loss(torch.tensor([[-200.0]]), real=True))
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_holes_are_rectangles_or_strokes_within_their_boxes(share):
+    args = settings("--preset", "modern", "--free_form_share", str(share))
+    masks, boxes = random_holes(args, 200, [1, 2])
+    again, _ = random_holes(args, 200, [1, 2])
+    other, _ = random_holes(args, 200, [1, 3])
+    assert torch.equal(masks, again) and not torch.equal(masks, other)
+    assert masks.shape == (200, 1, 64, 64) and set(masks.unique().tolist()) == {0.0, 1.0}
+    full_boxes = 0
+    for mask, (top, left, height, width) in zip(masks[:, 0], boxes.tolist()):
+        inside = mask[top : top + height, left : left + width]
+        assert inside.sum() == mask.sum() > 0
+        full_boxes += bool(inside.all())
+    assert full_boxes / 200 == pytest.approx(1 - share, abs=0.1)
+
+
+def test_loss_of_parts_is_the_loss_of_the_whole():
+    completed, image, masks = random_batch(4, 3, 8, 8), random_batch(4, 3, 8, 8, seed=1), random_masks(4, 8)
+    parts = [slice(0, 4, 2), slice(1, 4, 2)]
+    pixels = masks.sum() / 2
+    of_parts = [completion_loss(completed[part], image[part], masks[part], pixels) for part in parts]
+    assert torch.stack(of_parts).mean().item() == pytest.approx(completion_loss(completed, image, masks).item())
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_processes_draw_together_what_one_draws(share):
+    args = settings("--preset", "modern", "--free_form_share", str(share))
+    masks, boxes = random_holes(args, 12, [1, 2])
+    for process in range(3):
+        mine, my_boxes = random_holes(args, 12, [1, 2], (process, 3))
+        assert torch.equal(mine, masks[process::3]) and torch.equal(my_boxes, boxes[process::3])

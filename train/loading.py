@@ -1,0 +1,149 @@
+"""From crops to the batches of a run, with the report on damaged pictures."""
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+NAMES_KEPT = 20
+TRIED_BEFORE_CHECK, LARGEST_DAMAGED_SHARE = 100, 0.5
+
+
+class Damaged(NamedTuple):
+    """A picture that cannot be used: its name, for records, and a sentence with its place and what is wrong."""
+
+    name: str
+    message: str
+
+
+class Sample(NamedTuple):
+    """One crop (3, resolution, resolution), and the damaged pictures that were met and replaced on the way to it."""
+
+    crop: torch.Tensor
+    damaged: tuple[Damaged, ...] = ()
+
+
+class Batch(NamedTuple):
+    """The crops of one step, float32 (B, 3, resolution, resolution) in [0, 1], and the damaged pictures met."""
+
+    images: torch.Tensor
+    damaged: list[Damaged]
+
+
+def collate(samples: Iterable[Sample]) -> Batch:
+    """Stack samples to a batch."""
+    crops, damaged = zip(*samples)
+    return Batch(torch.stack(crops), [one for several in damaged for one in several])
+
+
+def load_batches(
+    crops,
+    batch_size: int,
+    *,
+    first_step: int,
+    rank: int,
+    world: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+    worker_init_fn: Callable[[int], None] | None = None,
+) -> Iterator[Batch]:
+    """The batches of a run's steps from `first_step` to the end of `crops`, for one of its processes.
+
+    Args:
+        crops: `TrainingCrops` or `StreamedCrops`.
+        batch_size: samples per step and process.
+        first_step: steps done before.
+        rank, world: number of this process and of all processes; each gets other samples.
+        workers: processes that decode; a stream uses at most as many as it has shards, and a warning says so.
+        pin_memory, worker_init_fn: as of `DataLoader`.
+
+    Raises (when the batch is asked for):
+        OSError: a hundred pictures in a row are damaged, or a stream broke off.
+        ValueError: a stream has no pictures for this process.
+    """
+    steps = len(crops) // (batch_size * world)
+    batches = crops.batches(batch_size, first_step, rank, world)
+    is_stream = isinstance(batches, IterableDataset)
+    if is_stream and workers > batches.most_workers:
+        most = batches.most_workers
+        warnings.warn(f"{most} workers read the stream instead of {workers}: it has no more shards", stacklevel=2)
+        workers = most
+    loader = DataLoader(
+        batches,
+        batch_size=None,  # the items are batches
+        sampler=None if is_stream else range(first_step, steps),
+        num_workers=workers,
+        collate_fn=_unchanged,
+        pin_memory=pin_memory,
+        worker_init_fn=worker_init_fn,
+    )
+    present = (batch for batch in loader if batch is not None)
+    return map(_raise_errors, itertools.islice(present, max(0, steps - first_step)))
+
+
+def _unchanged(item):
+    return item
+
+
+def _raise_errors(item: Batch | Exception) -> Batch:
+    """Errors come as items, because what a worker raises arrives with its whole traceback in the message."""
+    if isinstance(item, Exception):
+        raise item
+    return item
+
+
+class DamageReport:
+    """Counts the damaged pictures of a run and keeps the first names; goes into checkpoints by its state."""
+
+    def __init__(self):
+        self.tried = 0
+        self.count = 0
+        self.names: list[str] = []
+        self.checked = False
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch of `load_batches`.
+
+        Raises:
+            OSError: more than half of the first pictures that were tried (100, filled up to whole batches) are damaged.
+        """
+        self.tried += len(batch.images) + len(batch.damaged)
+        self.add_all(batch.damaged)
+        if not self.checked and self.tried >= TRIED_BEFORE_CHECK:
+            self.checked = True
+            check_damaged_share(self.count, self.tried, self.names)
+
+    def add_all(self, damaged: Iterable[Damaged]) -> None:
+        """Count damaged pictures that were found otherwise."""
+        for name, _ in damaged:
+            self.count += 1
+            if len(self.names) < NAMES_KEPT and name not in self.names:
+                self.names.append(name)
+
+    def summary(self) -> str:
+        """One sentence; empty if no picture was damaged."""
+        if not self.count:
+            return ""
+        more = ", ..." if len(self.names) == NAMES_KEPT else ""
+        return f"damaged pictures were met {self.count} times and replaced by others: {', '.join(self.names)}{more}"
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs."""
+        return {"tried": self.tried, "count": self.count, "names": list(self.names), "checked": self.checked}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from an earlier report."""
+        self.tried, self.count, self.checked = state["tried"], state["count"], state["checked"]
+        self.names = list(state["names"])
+
+
+def check_damaged_share(count: int, tried: int, names: list[str]) -> None:
+    """OSError with one sentence if more than half of `tried` pictures are damaged."""
+    if count > LARGEST_DAMAGED_SHARE * tried:
+        raise OSError(
+            f"{count} of the first {tried} pictures cannot be read, among them {', '.join(names[:3])}: "
+            "check that the data are what they should be, and fetch or write them again"
+        )
