@@ -16,17 +16,20 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FOLDER = PRETRAINED_DIR / DEFAULT_NAME
 FIGURES = {"l1_x100": 2, "psnr": 2, "ssim": 4, "feature_distance": 3}
-METHODS = {"Telea": "telea", "Navier-Stokes": "navier-stokes", DEFAULT_NAME: DEFAULT_NAME}
+TEXTURED = f'{DEFAULT_NAME}, `texture="photo"`'
+METHODS = {"OpenCV Telea": "telea", "OpenCV Navier-Stokes": "navier-stokes"}
+METHODS |= {DEFAULT_NAME: DEFAULT_NAME, TEXTURED: TEXTURED}
 
 
 @pytest.mark.parametrize(("file", "table"), [("evaluation.json", 0), ("evaluation-free-form.json", 1)])
 def test_the_table_shows_the_record(file, table):
-    record = json.loads((FOLDER / file).read_text())["figures"]
+    record = json.loads((FOLDER / file).read_text())
+    figures = record["figures"] | {TEXTURED: record["figures_with_texture"][DEFAULT_NAME]}
     for shown, method in METHODS.items():
-        rows = re.findall(rf"^\|[^|]*{shown}[^|]*\|(.*)\|$", README, re.MULTILINE)
+        rows = re.findall(rf"^\|(?:[^|]*:\*)? \**{shown}\** \|(.*)\|$", README, re.MULTILINE)
         assert len(rows) == 2
         cells = [cell.strip(" *") for cell in rows[table].split("|")]
-        assert cells == [f"{record[method][figure]:.{digits}f}" for figure, digits in FIGURES.items()]
+        assert cells == [f"{figures[method][figure]:.{digits}f}" for figure, digits in FIGURES.items()]
 
 
 def test_the_records_are_of_the_weights_beside_them():

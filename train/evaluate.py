@@ -257,8 +257,8 @@ def run(args: argparse.Namespace) -> None:
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
     methods |= {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
-    if args.texture:
-        methods |= {f"{name} + texture": partial(methods[name], texture="photo") for name in args.model}
+    textured = {f"{name} + texture": name for name in args.model} if args.texture else {}
+    methods |= {variant: partial(methods[name], texture="photo") for variant, name in textured.items()}
     models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
@@ -270,11 +270,13 @@ def run(args: argparse.Namespace) -> None:
         record = {
             "protocol": {**asdict(protocol), "seed": SEED},
             "data": {"sources": source_names(args.data), "pictures": len(pictures)},
-            "figures": means,
+            "figures": {name: figures for name, figures in means.items() if name not in textured},
             "models": models,
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
-            "seconds_per_picture": seconds,
+            "seconds_per_picture": {name: value for name, value in seconds.items() if name not in textured},
         }
+        if textured:
+            record["figures_with_texture"] = {name: means[variant] for variant, name in textured.items()}
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps(record, indent=2) + "\n")
 

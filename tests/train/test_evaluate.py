@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -272,6 +273,19 @@ def test_folder_and_shard_and_their_order_give_the_same_figures(folder, tmp_path
     from_shard = record_of(tmp_path, "--data", str(tmp_path / "a.tar"), "--model", *SMALL)
     assert from_folder["figures"] == from_shard["figures"]
     assert from_shard["models"] == {}
+
+
+def test_texture_is_measured_beside_the_plain_completion(folder, model_folder, tmp_path, capsys):
+    name = str(model_folder)
+    options = ["--data", str(folder), "--model", name, *SMALL]
+    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--texture")
+    assert record["figures"] == plain["figures"] and record["seconds_per_picture"].keys() == plain["figures"].keys()
+    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
+    textured = {"telea": completer, "with": partial(completer, texture="photo")}
+    expected, _, _ = evaluate.evaluate(sorted(find_pictures([folder]), key=lambda p: p.name), textured, FACES)
+    assert record["figures_with_texture"] == {name: expected["with"]}
+    assert expected["with"] != record["figures"][name]
+    assert f"{name} + texture" in capsys.readouterr().out
 
 
 def test_limit_takes_the_first_pictures(folder, methods, tmp_path):
