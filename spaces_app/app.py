@@ -96,7 +96,9 @@ def hide_mask(photo_path: str | None, editor: dict | None, mask_path: str | None
 
 
 @message_for_visitors
-def run(path: str | None, editor: dict | None, mask_path: str | None, grow: int, feather: int, model: str):
+def run(
+    path: str | None, editor: dict | None, mask_path: str | None, grow: int, feather: int, model: str, detail: bool
+):
     """Complete what is painted."""
     if path is None:
         raise ValueError("Open a photo first.")
@@ -104,7 +106,7 @@ def run(path: str | None, editor: dict | None, mask_path: str | None, grow: int,
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete(photo, mask, model, int(grow), int(feather))
+    result = work.complete(photo, mask, model, int(grow), int(feather), detail)
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
@@ -118,21 +120,23 @@ def run(path: str | None, editor: dict | None, mask_path: str | None, grow: int,
 
 
 @message_for_visitors
-def inpaint(image: str, mask: str, grow: float, feather: float, model: str) -> str:
+def inpaint(image: str, mask: str, grow: float, feather: float, model: str, detail: bool) -> str:
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
-    return work.complete_files([image], [mask], work.result_folder(), model, int(grow or 0), int(feather or 0))[0]
+    rim = int(grow or 0), int(feather or 0)
+    return work.complete_files([image], [mask], work.result_folder(), model, *rim, detail)[0]
 
 
 @message_for_visitors
 def inpaint_batch(
-    photos: list[str] | None, mask_files: list[str] | None, model: str, grow: float, feather: float
+    photos: list[str] | None, mask_files: list[str] | None, model: str, grow: float, feather: float, detail: bool
 ) -> list[str]:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
-    return work.complete_files(photos, mask_files, work.result_folder(), model, int(grow or 0), int(feather or 0))
+    rim = int(grow or 0), int(feather or 0)
+    return work.complete_files(photos, mask_files, work.result_folder(), model, *rim, detail)
 
 
 def build() -> gr.Blocks:
@@ -177,6 +181,11 @@ def build() -> gr.Blocks:
                         label="Mask, white = fill", sources=["upload", "clipboard"], height=180, elem_id="mask"
                     )
                     model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
+                detail = gr.Checkbox(
+                    label="Fine detail from the photo",
+                    info="For grass, leaves, stones, fur; not for walls and furniture.",
+                    elem_id="detail",
+                )
                 go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
             with gr.Column(min_width=320):
                 slider = gr.ImageSlider(
@@ -201,7 +210,7 @@ def build() -> gr.Blocks:
         mask_upload.clear(hide_mask, [photo, editor, mask], [editor, mask], api_visibility="private")
         go.click(
             run,
-            [photo, editor, mask, grow, feather, model],
+            [photo, editor, mask, grow, feather, model, detail],
             [slider, download, status, result, used_mask, next_steps],
             concurrency_id="completion",
             api_visibility="private",
@@ -225,10 +234,12 @@ def _add_api(names: list[str]) -> None:
         )
         grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
+        detail = gr.Checkbox(label="detail")
         one, several = gr.Button(), gr.Button()
     shared = {"concurrency_id": "completion"}
-    one.click(inpaint, [image, mask, grow, feather, model], completed, api_name="inpaint", **shared)
-    several.click(inpaint_batch, [photos, mask_files, model, grow, feather], files, api_name="inpaint_batch", **shared)
+    one.click(inpaint, [image, mask, grow, feather, model, detail], completed, api_name="inpaint", **shared)
+    options = [model, grow, feather, detail]
+    several.click(inpaint_batch, [photos, mask_files, *options], files, api_name="inpaint_batch", **shared)
 
 
 if __name__ == "__main__":

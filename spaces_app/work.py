@@ -160,7 +160,14 @@ def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(levels.resize(size[::-1], Image.Resampling.BOX)) > 0
 
 
-def complete(photo: Picture, mask: np.ndarray, model: str | None = None, grow: int = 0, feather: int = 0) -> Result:
+def complete(
+    photo: Picture,
+    mask: np.ndarray,
+    model: str | None = None,
+    grow: int = 0,
+    feather: int = 0,
+    detail: bool = False,
+) -> Result:
     """Fill the masked part of a photo.
 
     Args:
@@ -170,6 +177,7 @@ def complete(photo: Picture, mask: np.ndarray, model: str | None = None, grow: i
         grow: pixels by which the mask is widened, so that the rim of what was painted over goes as well.
         feather: pixels over which the widening fades into the photo. It reaches at most to the mask as it was painted:
             what was painted over never shines through, what lies outside the widened mask stays bit for bit.
+        detail: add fine detail of the known parts of the photo, `texture="photo"` of the pipeline.
     """
     if not (0 <= grow <= LARGEST_RIM and 0 <= feather <= LARGEST_RIM):
         raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
@@ -179,7 +187,7 @@ def complete(photo: Picture, mask: np.ndarray, model: str | None = None, grow: i
     wide = distance <= grow
     if wide.all():
         raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    fill = _fill(photo.rgb, wide, model or models()[0])
+    fill = _fill(photo.rgb, wide, model or models()[0], detail)
     feather = min(feather, grow)
     if feather:
         share = np.clip((grow + 1 - distance[wide]) / (feather + 1), 0, 1)[:, None]
@@ -189,8 +197,8 @@ def complete(photo: Picture, mask: np.ndarray, model: str | None = None, grow: i
 
 
 @borrow_gpu
-def _fill(rgb: np.ndarray, mask: np.ndarray, model: str) -> np.ndarray:
-    return _completer(model)(rgb, mask)
+def _fill(rgb: np.ndarray, mask: np.ndarray, model: str, detail: bool) -> np.ndarray:
+    return _completer(model)(rgb, mask, texture="photo" if detail else None)
 
 
 def _distance(mask: np.ndarray, reach: int) -> np.ndarray:
@@ -209,6 +217,7 @@ def complete_files(
     model: str | None = None,
     grow: int = 0,
     feather: int = 0,
+    detail: bool = False,
 ) -> list[str]:
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
     if len(photos) > MOST_FILES:
@@ -220,7 +229,7 @@ def complete_files(
         try:
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
-            result = complete(photo, mask, model, grow, feather)
+            result = complete(photo, mask, model, grow, feather, detail)
         except ValueError as error:
             if len(photos) == 1:
                 raise

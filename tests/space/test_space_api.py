@@ -29,6 +29,12 @@ def test_one_photo(client, photo, mask, expected):
     assert np.array_equal(np.asarray(Image.open(path)), expected)
 
 
+def test_detail_from_the_photo(client, photo, mask, hole, model_folder):
+    path = client.predict(image=handle_file(photo), mask=handle_file(mask), detail=True, api_name="/inpaint")
+    pipe = GLCICPipeline.from_pretrained(model_folder)
+    assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), hole, texture="photo").images[0])
+
+
 def test_several_photos(client, photo, mask, expected):
     files = [handle_file(photo)] * 2
     paths = client.predict(photos=files, mask_files=[handle_file(mask)], api_name="/inpaint_batch")

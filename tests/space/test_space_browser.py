@@ -11,6 +11,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 from scipy import ndimage
 
+from glcic_hub import GLCICPipeline
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -118,6 +120,21 @@ def test_a_painted_photo_is_completed(page, photo):
     assert abs(rows.mean() - middle[0]) < 40 and abs(columns.mean() - middle[1]) < 40
     assert 0.003 < used.mean() < 0.5
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "no scrolling sideways"
+
+
+@pytest.mark.parametrize("page", [DESKTOP], indirect=True)
+def test_detail_from_the_photo_is_a_tick_away(page, photo, mask, hole, model_folder):
+    open_photo(page, photo)
+    page.click("#options button")
+    page.set_input_files("#mask input[type=file]", mask)
+    page.wait_for_timeout(2 * SECOND)
+    page.get_by_label("Fine detail from the photo").check()
+    complete(page)
+    grown = ndimage.distance_transform_edt(~hole) <= GROWN
+    pipe = GLCICPipeline.from_pretrained(model_folder)
+    plain, detailed = (pipe(Image.open(photo), grown, texture=texture).images[0] for texture in (None, "photo"))
+    assert np.array_equal(download(page), detailed)
+    assert not np.array_equal(plain, detailed)
 
 
 def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, hole):

@@ -208,6 +208,14 @@ def test_results_go_when_their_time_is_over(monkeypatch):
     assert recent.is_dir() and not old.exists()
 
 
+def test_detail_is_that_of_the_pipeline(photo, hole, model_folder):
+    opened = work.open_photo(photo)
+    result = work.complete(opened, hole, detail=True)
+    wanted = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole, texture="photo").images[0]
+    assert np.array_equal(pixels(result.photo), pixels(wanted))
+    assert not np.array_equal(pixels(result.photo), pixels(work.complete(opened, hole).photo))
+
+
 @pytest.mark.parametrize(("grow", "feather"), [(-1, 0), (65, 0), (4, -1), (4, 65)])
 def test_rims_are_bounded(photo, hole, grow, feather):
     with pytest.raises(ValueError, match=f"from 0 to 64 pixels; got {grow} and {feather}"):
