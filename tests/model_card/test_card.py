@@ -165,7 +165,7 @@ def test_the_verdict_follows_the_figures(card):
 
 def test_only_weights_of_faces_speak_of_faces(card, model, tmp_path):
     assert "The people shown" not in card
-    (model / "about.toml").write_text((ROOT / "model_card" / "about" / "glcic-faces.toml").read_text())
+    (model / "about.toml").write_text((ROOT / "model_card" / "about" / "glcic-faces-64.toml").read_text())
     training = {**TRAINING, "data": ["faces-train-0000.tar"], "pictures": 9000}
     (model / "training.json").write_text(json.dumps(training))
     faces = (build(str(model), tmp_path / "out", REPO_ID)["main"] / "README.md").read_text()
