@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR
+from glcic_hub.model import DEFAULT_NAME, PRETRAINED_DIR, embedded_models
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,12 +32,20 @@ def test_the_table_shows_the_record(file, table):
         assert cells == [f"{figures[method][figure]:.{digits}f}" for figure, digits in FIGURES.items()]
 
 
-def test_the_records_are_of_the_weights_beside_them():
-    digest = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
-    assert json.loads((FOLDER / "training.json").read_text())["sha256"] == digest
+@pytest.mark.parametrize("name", embedded_models())
+def test_the_records_are_of_the_weights_beside_them(name):
+    folder = PRETRAINED_DIR / name
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert json.loads((folder / "training.json").read_text())["sha256"] == digest
     for file in ("evaluation.json", "evaluation-free-form.json"):
-        record = json.loads((FOLDER / file).read_text())
-        assert record["models"][DEFAULT_NAME]["weights_sha256"] == digest
+        record = json.loads((folder / file).read_text())
+        assert record["models"][name]["weights_sha256"] == digest
+
+
+def test_what_is_said_about_faces_is_in_the_record():
+    figures = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures"]
+    ours, telea = (figures[name]["hole_psnr"] for name in ("glcic-faces-64", "telea"))
+    assert f"{ours - telea:.1f} dB ahead of Telea in the hole\n({ours:.2f} against {telea:.2f} dB" in README
 
 
 def test_the_python_runs(tmp_path, monkeypatch):
