@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
+PNG_LEVEL = 2  # of zlib: three to four times as fast as Pillow's 6, for files 5 to 10 % larger
 
 _EXIF_HEADER = b"Exif\0\0"
 
@@ -59,6 +60,8 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     elif file_format == "WEBP":
         # exact: keeps the colours where alpha is 0, too.
         options |= {"quality": quality} if quality else {"lossless": True, "exact": True}
+    elif file_format == "PNG":
+        options |= {"compress_level": PNG_LEVEL}
     # In memory, because the encoders hide the reason (full disk, ...) when they write to a file themselves.
     buffer = io.BytesIO()
     try:

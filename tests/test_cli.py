@@ -11,11 +11,14 @@ from pathlib import Path
 import huggingface_hub.constants
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 import glcic_hub
-from glcic_hub import cli, completion, demo
+from glcic_hub import blending, cli, completion, demo
+from glcic_hub.cli.options import BLENDS, DTYPES, TEXTURES
 from glcic_hub.model import GLCICModel
+from tests.random_models import random_model
 
 HEIGHT, WIDTH = 48, 40
 HOLE = np.zeros((HEIGHT, WIDTH), bool)
@@ -99,7 +102,7 @@ def the_message(capsys: pytest.CaptureFixture) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["demo", "--help"]])
+    @pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["batch", "--help"], ["demo", "--help"]])
     def test_help_teaches(self, capsys, arguments):
         assert run(*arguments) == 0
         text = capsys.readouterr().out
@@ -119,6 +122,9 @@ class TestHelp:
             "examples:",
             "--force",
             "EXIF",
+            "--working-size",
+            "feather",
+            "bfloat16",
         ):
             assert word in text
 
@@ -136,6 +142,9 @@ class TestHelp:
             ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "101"],
             ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "0"],
             ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "best"],
+            ["inpaint", "photo.png", "-o", "out.png", "--working-size", "0"],
+            ["inpaint", "photo.png", "-o", "out.png", "--blend", "alpha"],
+            ["inpaint", "photo.png", "-o", "out.png", "--dtype", "int8"],
             ["demo", "--photo", "holiday"],
         ],
     )
@@ -170,6 +179,9 @@ class TestImports:
             (["inpaint", "photo.png", "-o", "out.bmp"], 2),
             (["inpaint", "photo.png", "-o", "photo.png"], 2),
             (["inpaint", "photo.png", "-o", "missing/out.png"], 2),
+            (["batch", "--help"], 0),
+            (["batch", "missing", "-o", "out"], 2),
+            (["batch", ".", "-o", "out"], 2),
             (["demo", "-o", "photo.png"], 2),
         ],
     )
@@ -335,6 +347,46 @@ class TestInpaint:
         assert opened(out).mode == "RGB"
         if mode == "RGB":
             np.testing.assert_array_equal(np.asarray(opened(out)), samples(3))
+
+
+class TestSettings:
+    """Each setting does what it does in the pipeline's `Completer`, and not what the default does."""
+
+    @pytest.mark.parametrize(
+        ("options", "dtype", "settings"),
+        [
+            (["--working-size", "8"], None, {"working_size": 8}),
+            (["--blend", "feather"], None, {"blend": "feather"}),
+            (["--blend", "none"], None, {"blend": None}),
+            (["--blend", "poisson", "--texture", "none", "--dtype", "auto"], None, {}),
+            (["--texture", "photo"], None, {"texture": "photo"}),
+            (["--dtype", "float32"], torch.float32, {}),
+            (["--dtype", "bfloat16"], torch.bfloat16, {}),
+            (["--dtype", "float16"], torch.float16, {}),
+        ],
+    )
+    def test_it_reaches_the_completer(self, tmp_path, photo, mask, options, dtype, settings):
+        random_model().save_pretrained(tmp_path / "model")
+        out = tmp_path / "out.png"
+        assert run("inpaint", photo, mask, "-o", out, "--model", tmp_path / "model", *options) == 0
+        filled = np.asarray(opened(out))[HOLE] / 255
+
+        def level_of(dtype: torch.dtype | None, settings: dict) -> float:
+            completer = completion.Completer(GLCICModel.from_pretrained(tmp_path / "model", dtype=dtype))
+            return np.abs(filled - completer(samples(3), HOLE, **settings)[HOLE]).max() * 255
+
+        assert level_of(dtype, settings) <= 0.5 + 1e-3
+        others = [{"working_size": 8}, {"blend": "feather"}, {"blend": None}, {"texture": "photo"}, {}]
+        for other in others:
+            if other != settings:
+                assert level_of(dtype, other) > 2
+        if dtype is not None:
+            assert all(level_of(other, settings) > 0.5 for other in (torch.float32, torch.bfloat16) if other != dtype)
+
+    def test_the_choices_are_those_of_the_completer(self):
+        assert {None if name == "none" else name for name in BLENDS} == blending.BLENDS.keys()
+        assert {None if name == "none" else name for name in TEXTURES} == set(completion.TEXTURES)
+        assert all(isinstance(getattr(torch, name), torch.dtype) for name in DTYPES if name != "auto")
 
 
 class TestTransparencyAsMask:
@@ -524,7 +576,7 @@ class TestWrongUse:
             (["photo.png", "text.png", "-o", "out.png"], ["'text.png'", "not a picture"]),
             (["cut.png", "mask.png", "-o", "out.png"], ["'cut.png'", "damaged"]),
             (["photo.png", "small.png", "-o", "out.png"], ["'small.png'", "5x4", f"{WIDTH}x{HEIGHT}"]),
-            (["photo.png", "-o", "out.png"], ["'photo.png' has no transparency", "MASK"]),
+            (["photo.png", "-o", "out.png"], ["'photo.png' has no transparency", "give a mask"]),
             (["photo.png", "mask.png", "-o", "out.bmp"], ["'out.bmp'", ".png", ".jpg", ".webp"]),
             (["photo.png", "mask.png", "-o", "out"], ["'out'", ".png", ".jpg", ".webp"]),
             (["photo.png", "mask.png", "-o", "missing/out.png"], ["no folder 'missing'"]),

@@ -1,0 +1,163 @@
+"""What a batch is to do: which photo with which mask into which file, and what of it is this process's share."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from glcic_hub.batch.sources import PICTURE_SUFFIXES, Found, find_pictures
+from glcic_hub.errors import WrongUse, quoted, reason
+from glcic_hub.steps import PictureFile
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the work this process does: every `count`-th picture, from number `rank` on.
+
+    `local_rank` counts the shares on this machine; it decides which GPU is taken.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo: with `mask` None its transparency is the mask."""
+
+    photo: PictureFile
+    mask: PictureFile | None
+    out: Path
+
+
+@dataclass
+class Plan:
+    """The share of one process.
+
+    Attributes:
+        jobs: what is to be done, sorted by name.
+        done: how many results are there already.
+        problems: (what, one sentence) for each photo that cannot be completed.
+        ignored: how many files are no pictures, by suffix.
+    """
+
+    jobs: list[Job]
+    done: int
+    problems: list[tuple[str, str]]
+    ignored: Counter[str]
+
+
+def share_of(environment: Mapping[str, str]) -> Share:
+    """The share that torchrun, accelerate and others give by RANK, WORLD_SIZE and LOCAL_RANK; all, without them."""
+    if not {"RANK", "WORLD_SIZE"} <= environment.keys():
+        return Share()
+    given = {name: environment.get(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    if not all(value.isdecimal() for value in given.values()) or int(given["RANK"]) >= int(given["WORLD_SIZE"]):
+        words = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise WrongUse(f"the environment has {words}; wanted are whole numbers, RANK below WORLD_SIZE")
+    return Share(*(int(given[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+
+
+def make_plan(
+    photos: Sequence[Path], masks: Sequence[Path] | None, out: Path, suffix: str, force: bool, share: Share
+) -> Plan:
+    """Look at names alone; no picture is opened and nothing is written.
+
+    Args:
+        photos: folders and tar files.
+        masks: folders and tar files whose pictures have the photos' names but for the suffix, or one picture for all
+            photos; None: each photo's transparency.
+        out: the folder of the results; it need not exist.
+        suffix: of the results, with its dot.
+        force: do again what is done.
+        share: the shares together are all pictures, and no two have one in common, whatever is done already.
+
+    Raises:
+        WrongUse: there is nothing to do, or two files would be written to one place, or over an input.
+    """
+    for folder in (*photos, *(masks or ())):
+        _check_is_apart(out, folder)
+    found = find_pictures(photos)
+    if not found.pictures and not found.problems:
+        raise WrongUse(_nothing_found(photos, found))
+    outs = _outs(found.pictures, out, suffix)
+    for_all = single_mask(masks)
+    mask_of, problems = _masks_of(masks) if masks and not for_all else ({}, [])
+    inputs = {os.path.realpath(path) for path in {file.path for file in (*found.pictures, *mask_of.values())}}
+
+    plan = Plan([], 0, found.problems + problems if share.rank == 0 else [], found.ignored)
+    for photo, path in list(zip(found.pictures, outs))[share.rank :: share.count]:
+        is_done = os.path.isfile(path)  # False where the name is too long, which writing will say
+        if is_done and os.path.realpath(path) in inputs:
+            raise WrongUse(f"{quoted(path)} would be written over an input: choose another folder with -o")
+        mask = for_all or mask_of.get(_key(photo.name))
+        if is_done and not force:
+            plan.done += 1
+        elif masks and mask is None:
+            wanted = f"{PurePosixPath(photo.name).with_suffix('')}.*"
+            plan.problems.append((photo.label, f"there is no mask for it: {quoted(wanted)} is not in {_names(masks)}"))
+        else:
+            plan.jobs.append(Job(photo, mask, path))
+    return plan
+
+
+def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
+    """The picture that is the mask of all photos, if `masks` is one."""
+    if masks and len(masks) == 1 and masks[0].suffix.lower() in PICTURE_SUFFIXES and not masks[0].is_dir():
+        return PictureFile(masks[0], masks[0].name)
+    return None
+
+
+def _masks_of(masks: Sequence[Path]) -> tuple[dict[str, PictureFile], list[tuple[str, str]]]:
+    """The masks by the key of their photo, and what could not be listed."""
+    found = find_pictures(masks)
+    mask_of = {}
+    for mask in found.pictures:
+        other = mask_of.setdefault(_key(mask.name), mask)
+        if other is not mask:
+            raise WrongUse(
+                f"{quoted(other.label)} and {quoted(mask.label)} are masks of the same photo: take one of them away"
+            )
+    return mask_of, found.problems
+
+
+def _key(name: str) -> str:
+    """What photo and mask have in common: the name without its suffix, letters with accents always written alike."""
+    return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
+
+
+def _outs(pictures: list[PictureFile], out: Path, suffix: str) -> list[Path]:
+    first_with = {}
+    for picture in pictures:
+        name = str(PurePosixPath(picture.name).with_suffix(suffix))
+        other = first_with.setdefault(name, picture)
+        if other is not picture:
+            raise WrongUse(
+                f"{quoted(other.label)} and {quoted(picture.label)} would both be written to {quoted(out / name)}: "
+                "rename one, or complete them into two folders"
+            )
+    return [out / name for name in first_with]
+
+
+def _check_is_apart(out: Path, source: Path) -> None:
+    """The results of one run must not be inputs of the next."""
+    try:
+        real_out, real_source = Path(os.path.realpath(out)), Path(os.path.realpath(source))
+        if source.is_dir() and (real_out == real_source or real_source in real_out.parents):
+            raise WrongUse(f"{quoted(out)} is in the folder {quoted(source)}, which is read: choose another with -o")
+    except (OSError, ValueError) as error:  # For example, the name is too long.
+        raise WrongUse(f"cannot use {quoted(source)}: {reason(error)}") from error
+
+
+def _nothing_found(photos: Sequence[Path], found: Found) -> str:
+    message = f"there is no picture in {_names(photos)} ({', '.join(PICTURE_SUFFIXES)})"
+    if found.ignored[".tar"]:
+        message += f"; name the tar files themselves: {photos[0]}/*.tar"
+    return message
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(map(quoted, paths[:3])) + (", ..." if len(paths) > 3 else "")

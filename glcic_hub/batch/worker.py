@@ -1,0 +1,115 @@
+"""One of the processes that complete: reading, network and writing overlap, each in a thread of its own.
+
+Imports of torch are inside the functions, so that the process answers to its parent from the first moment.
+"""
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from glcic_hub.batch.plan import Job
+from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.files import write_whole
+from glcic_hub.steps import Settings, complete, file_of, load_model, read_pair
+
+NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""After these errors no other picture could be written either."""
+
+
+class Report(NamedTuple):
+    """What became of a job: without an error it is done.
+
+    Attributes:
+        index: which job.
+        error: one sentence.
+        was_empty: there was nothing to fill, and the picture was written as it was.
+        is_hopeless: every other job would fail, too.
+    """
+
+    index: int | None
+    error: str | None = None
+    was_empty: bool = False
+    is_hopeless: bool = False
+
+
+def serve(connection: Connection, settings: Settings, number: int) -> None:
+    """Receive (index, job) until None comes, and send a report for each, in any order.
+
+    Computes on GPU `number` (counted round) where there is one, else on the CPU with one thread: the last bits of a
+    result may depend on the number of threads, and must not depend on the number of processes. When the parent is
+    gone, the process ends at once, but not inside the writing of a file.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees Ctrl-C, too, and hangs up
+    _Worker(connection, settings, number).run()
+
+
+class _Worker:
+    def __init__(self, connection: Connection, settings: Settings, number: int):
+        self.connection = connection
+        self.settings = settings
+        self.number = number
+        self.completer = None
+        self.reader, self.network, self.writer = (ThreadPoolExecutor(1) for _ in range(3))
+        self.outside = threading.Lock()  # held while a file or a report is written
+
+    def run(self) -> None:
+        self.network.submit(self._step, None, self._load)
+        try:
+            while (item := self.connection.recv()) is not None:
+                self.reader.submit(self._step, item[0], self._read, *item)
+        except (EOFError, OSError):
+            with self.outside:
+                os._exit(1)
+
+    def _load(self) -> None:
+        import torch
+
+        from glcic_hub.completion import Completer
+
+        torch.set_num_threads(1)
+        count = torch.cuda.device_count()
+        self.completer = Completer(
+            load_model(self.settings.model, self.settings.dtype), f"cuda:{self.number % count}" if count else "cpu"
+        )
+
+    def _read(self, index: int, job: Job) -> None:
+        picture, hole = read_pair(job.photo, job.mask, self.settings.file_format)
+        self.network.submit(self._step, index, self._complete, index, job, picture, hole)
+
+    def _complete(self, index: int, job: Job, picture, hole) -> None:
+        if self.completer is None:  # which was reported as hopeless
+            return
+        is_empty = not hole.any()
+        result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
+        self.writer.submit(self._step, index, self._write, index, job, result, is_empty)
+
+    def _write(self, index: int, job: Job, result, was_empty: bool) -> None:
+        data = file_of(result, self.settings)
+        with self.outside:
+            try:
+                job.out.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(job.out, data)
+            except OSError as error:
+                message = f"cannot write {quoted(job.out)}: {reason(error)}"
+                self.connection.send(Report(index, message, is_hopeless=error.errno in NO_DISK))
+            else:
+                self.connection.send(Report(index, was_empty=was_empty))
+
+    def _step(self, index: int | None, step: Callable, *arguments: object) -> None:
+        """Run a step; whatever goes wrong becomes a report, because nobody else looks at the result."""
+        try:
+            step(*arguments)
+            return
+        except (WrongUse, FailedWork) as error:
+            message = str(error)
+        except MemoryError:
+            message = "there is not enough memory for it; try fewer processes or a smaller picture"
+        except Exception as error:  # noqa: BLE001 - one picture must not stop the others
+            message = f"unexpected {type(error).__name__}: {reason(error)}"
+        with self.outside:
+            self.connection.send(Report(index, message, is_hopeless=index is None))

@@ -1,0 +1,43 @@
+"""The command `glcic`: one file a command.
+
+What can be answered without torch is answered without importing it: help, version and wrong paths. The imports are
+therefore inside the functions.
+"""
+
+import argparse
+
+from glcic_hub import __version__
+from glcic_hub.cli import batch, convert, demo, export, inpaint
+from glcic_hub.cli.checks import say
+from glcic_hub.cli.texts import DESCRIPTION, EPILOG
+from glcic_hub.errors import FailedWork, WrongUse
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command with these arguments (`sys.argv` without them); returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except WrongUse as error:
+        return _fail(args, error, 2)
+    except FailedWork as error:
+        return _fail(args, error, 1)
+    except KeyboardInterrupt as interrupt:
+        return _fail(args, str(interrupt) or "interrupted", 130)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "glcic", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"glcic-hub {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for command in (inpaint, batch, demo, convert, export):
+        command.add_to(commands)
+    return parser
+
+
+def _fail(args: argparse.Namespace, message: object, code: int) -> int:
+    say(args, message)
+    return code

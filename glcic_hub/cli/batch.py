@@ -1,0 +1,81 @@
+"""`glcic batch`."""
+
+import argparse
+import os
+from pathlib import Path
+
+from glcic_hub.batch import complete_all, default_processes, errors_file
+from glcic_hub.batch.plan import Plan, make_plan, share_of, single_mask
+from glcic_hub.cli import options
+from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_quality, make_folder, say
+from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
+from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.files import FORMATS
+
+FAILURES_SHOWN = 10
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "batch",
+        help="complete folders and tar files of pictures",
+        description=BATCH_DESCRIPTION,
+        epilog=BATCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("photos", metavar="PHOTOS", type=Path, nargs="+", help="folders or tar files of pictures")
+    command.add_argument(
+        "--masks",
+        metavar="MASKS",
+        type=Path,
+        nargs="+",
+        help="folders or tar files of masks, or one mask for all; without it the transparency of each picture",
+    )
+    command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
+    command.add_argument(
+        "--format", choices=("png", "jpg", "webp"), default="png", help="of the results (default: %(default)s)"
+    )
+    options.add_quality(command)
+    command.add_argument("--force", action="store_true", help="do again what OUT has already")
+    command.add_argument(
+        "--processes",
+        metavar="N",
+        type=options.processes,
+        help="how many, each with one thread (default: one a core, or four a GPU)",
+    )
+    options.add_filling(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Plan, complete, sum up."""
+    suffix = f".{args.format}"
+    settings = options.settings_of(args, FORMATS[suffix])
+    check_quality(args.quality, settings.file_format)
+    check_is_no_file(args.out)
+    share = share_of(os.environ)
+    plan = make_plan(args.photos, args.masks, args.out, suffix, args.force, share)
+    if mask := single_mask(args.masks):
+        try:
+            mask.load()
+        except (OSError, ValueError) as error:
+            raise WrongUse(f"cannot use {quoted(mask.label)}: {reason(error)}") from error
+    make_folder(args.out)
+    check_is_writable(args.out)
+
+    if plan.ignored:
+        say(args, f"left out, because they are no pictures: {_counted(plan)}")
+    processes = args.processes or (default_processes(share) if plan.jobs else 1)
+    outcome = complete_all(plan, args.out, settings, processes, share)
+    empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
+    say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
+    print(args.out)
+    if outcome.failed:
+        for name, sentence in outcome.failed[:FAILURES_SHOWN]:
+            say(args, f"{quoted(name)}: {sentence}")
+        raise FailedWork(f"not all were completed; {quoted(errors_file(args.out, share))} says which and why")
+
+
+def _counted(plan: Plan) -> str:
+    return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in plan.ignored.most_common(5))

@@ -1,0 +1,49 @@
+"""`glcic demo`."""
+
+import argparse
+from pathlib import Path
+
+from glcic_hub.cli import options
+from glcic_hub.cli.checks import check_is_no_file, make_folder, say, write
+from glcic_hub.cli.texts import DEMO_DESCRIPTION, EXIT_CODES
+from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
+from glcic_hub.errors import FailedWork
+from glcic_hub.files import encoded
+from glcic_hub.steps import load_model
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "demo",
+        help="complete a photo that comes with scikit-image",
+        description=DEMO_DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "-o", "--out", metavar="FOLDER", type=Path, default=Path("demo"), help="where to write (default: ./demo)"
+    )
+    command.add_argument("--photo", choices=PHOTOS, default=DEFAULT_PHOTO, help="which photo (default: %(default)s)")
+    options.add_model(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Complete the photo, write its pictures."""
+    check_is_no_file(args.out)
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise FailedWork('the demo photo is in scikit-image: pip install "glcic-hub[demo]"') from error
+    from glcic_hub.completion import Completer
+    from glcic_hub.demo import demo_pictures
+
+    photo = getattr(data, args.photo)()
+    pictures, seconds = demo_pictures(photo, args.photo, Completer(load_model(args.model)))
+    make_folder(args.out)
+    for name, picture in pictures.items():
+        path = args.out / f"{name}.png"
+        write(path, encoded(picture, "PNG"))
+        print(path)
+    say(args, f"completed the hole in {seconds:.1f} seconds")

@@ -1,0 +1,150 @@
+"""The help texts."""
+
+from glcic_hub.files import JPEG_QUALITY
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the work failed: model not loadable, disk full, folder not writable, ...
+  2    wrong use: bad arguments, picture missing or unreadable, OUT exists, sizes that do not agree, ...
+  130  interrupted (Ctrl-C)
+The paths of the results go to stdout, everything else to stderr. A run that fails leaves no file behind and an
+existing one as it was.
+"""
+
+DESCRIPTION = "Completes pictures (inpainting) with the GLCIC network of Iizuka et al. 2017."
+
+EPILOG = f"""\
+examples:
+  glcic demo                                   completes a photo that comes with scikit-image
+  glcic inpaint photo.jpg mask.png -o out.png  fills what is white in mask.png
+  glcic inpaint --help                         masks, formats and more examples
+  glcic batch --help                           whole folders and tar files, in several processes
+  glcic convert --help                         checkpoints of other implementations, and how exact the result is
+  glcic export onnx --help                     files for ONNX Runtime and browsers
+
+{EXIT_CODES}"""
+
+INPAINT_DESCRIPTION = """\
+Fills the hole in IMAGE. OUT has the size of IMAGE, and outside the hole the pixels of IMAGE, bit for bit
+(.png and lossless .webp).
+"""
+
+INPAINT_EPILOG = f"""\
+the mask:
+  MASK is a picture of the size of IMAGE: white (luminance 128 of 255 or more) = fill, black = keep. Where MASK is
+  transparent it counts as black. Both pictures are taken upright, as their EXIF orientation says.
+  Without MASK the transparency of IMAGE is the mask: every pixel that is not fully opaque is filled, and OUT is
+  opaque. With MASK, transparency in IMAGE stays as it is.
+  A mask with nothing to fill is no error: the picture is written as it is, with a message.
+
+formats, by the suffix of OUT:
+  .png          exact; everything but CMYK
+  .webp         exact (lossless) unless --quality is given; no 16 bits, no CMYK
+  .jpg, .jpeg   quality {JPEG_QUALITY} (or --quality), 4:4:4; re-encodes the known pixels; no transparency, no 16 bits
+  EXIF, ICC profile and dpi are kept (WebP has no field for dpi). Of an animated picture the first frame is taken.
+  Colour pictures of 16 bits a channel are read as 8 bits.
+
+examples:
+  glcic inpaint photo.jpg mask.png -o completed.png
+  glcic inpaint cutout.png -o completed.png                      the transparent part is filled
+  glcic inpaint photo.jpg mask.png -o photo.jpg --force          replaces the input
+  glcic inpaint photo.png mask.png -o small.webp --quality 80    lossy
+  glcic inpaint photo.png mask.png -o out.png --model ./my-model --blend feather
+
+{EXIT_CODES}"""
+
+DEMO_DESCRIPTION = """\
+Completes a real photo from scikit-image (pip install "glcic-hub[demo]") and writes before.png, mask.png, after.png
+and the three side by side, demo.png. Files of these names in FOLDER are overwritten.
+"""
+
+CONVERT_DESCRIPTION = """\
+Turns a checkpoint of another GLCIC implementation into a model folder for --model, from_pretrained and the Hub. What a
+model of this package cannot compute exactly is refused with the reason; no code in the checkpoint is executed.
+"""
+
+CONVERT_EPILOG = f"""\
+kinds, recognised from the content of SOURCE:
+  torch7      the official .t7 files and others of their network: exact
+  sequential  state dicts of the same network in PyTorch: exact. Names: 0.weight ... 48.bias; 0.0.weight ... 16.bias;
+              conv1_1.conv.weight ... decoder2_3.conv.bias. --mean is needed: these files do not say it
+  mmagic      MMagic's .pth: input exact; it clamps its output where this network has a sigmoid, so that it is converted
+              only with --approximate, and then every value is off by at most 0.0561 (14 of 255)
+  otenim      GLCIC-PyTorch's .pth: recognised, but refused: it normalises after the ReLU, which is another network
+  A .pth file must hold tensors alone (a state dict, or a checkpoint with one); a pickled module is not loaded.
+
+licence:
+  The official weights, in every format, are under CC BY-NC-SA 4.0, and so is what is made from them. README.md in
+  FOLDER says where the weights come from, how exact they are, and the licence as far as it is known.
+
+examples:
+  glcic convert completionnet_places2.t7 -o places2
+  glcic inpaint photo.jpg mask.png -o out.png --model ./places2
+  glcic convert completionnet_places2.pth -o places2 --mean 0.4560 0.4472 0.4155
+  glcic convert faces.t7 -o faces --sample-size 160 --max-hole-size 96
+  glcic convert gl_places.pth -o mmagic --approximate
+
+{EXIT_CODES}"""
+
+EXPORT_ONNX_DESCRIPTION = """\
+Writes a model as an ONNX file, which runs without PyTorch: in ONNX Runtime, in browsers (integrations/web), on phones.
+MODEL is the name of an embedded model, a folder or a Hub repository id; without it the embedded default model.
+"""
+
+EXPORT_ONNX_EPILOG = f"""\
+kinds:
+  pipeline  photo, uint8 (1, H, W, 3), and mask, uint8 (1, H, W), 128 or more = fill -> completed, uint8 (1, H, W, 3);
+            any size; known pixels stay as they are, bit for bit
+  network   image, float32 (B, 3, H, W), RGB in [0, 1], and mask, float32 (B, 1, H, W), 1 = fill -> completed, float32
+            (B, 3, H, W), RGB in [0, 1], meant to be used under the mask only; any size
+
+precisions:
+  fp32  exact; 24 MB at the paper's size of the network
+  fp16  12 MB; float16 arithmetic where the runtime has it, and hardly a difference in the result
+  int8  6 MB; weights of 8 bits, float32 arithmetic, small differences
+
+examples:
+  glcic export onnx -o glcic.onnx
+  glcic export onnx --precision int8 -o integrations/web/model.onnx
+  glcic export onnx ./my-model --kind network --precision fp16 -o network.onnx
+
+{EXIT_CODES}"""
+
+BATCH_DESCRIPTION = """\
+Completes all pictures of folders (with their sub-folders) and of uncompressed tar files, in several processes. The
+results have the names of the pictures, with the suffix of their format. What OUT has already is left out: after an
+interruption of any kind the same command goes on.
+"""
+
+BATCH_EPILOG = """\
+the masks:
+  In MASKS each picture has a mask of the same name, sub-folders included; suffixes may differ. If MASKS is one picture,
+  it is the mask of all. Without --masks the transparency of each picture is filled. `glcic inpaint --help` says what
+  masks look like, and what the formats hold.
+
+what goes wrong:
+  A picture that cannot be completed (damaged, no mask, a mask of another size or over all of it) is named at the end,
+  and with the reason in OUT/errors.jsonl, one line of JSON each: name, error; the others go on. It is tried again
+  when the command is run again. Two pictures with the same result file, and an OUT inside of what is read, are
+  refused before anything is done.
+
+several machines or GPUs:
+  Processes share the GPUs of a machine. Where RANK and WORLD_SIZE are set, as torchrun and accelerate launch do, every
+  such process takes its share of the pictures, with --processes 1 as default, and writes its own errors-RANK.jsonl.
+  The result is the same, whatever the number of processes.
+
+examples:
+  glcic batch photos --masks masks -o completed
+  glcic batch photos --masks logo.png -o completed --format jpg --quality 90
+  glcic batch cutouts -o filled                        the transparent parts are filled
+  glcic batch shards/*.tar --masks masks/*.tar -o completed
+  torchrun --no-python --nproc-per-node 4 glcic batch photos --masks masks -o completed
+
+exit codes:
+  0    every picture has its result
+  1    some were not completed, or the work stopped: model not loadable, disk full, OUT not writable, ...
+  2    wrong use: bad arguments, nothing to complete, two pictures with one result, ...
+  130  interrupted (Ctrl-C)
+OUT goes to stdout, everything else to stderr. A result is there whole or not at all.
+"""

@@ -1,0 +1,22 @@
+"""The two ways in which a command fails, and how its sentences name paths and reasons."""
+
+from pathlib import Path
+
+
+class WrongUse(Exception):
+    """Something that the user passed is wrong; the message is one sentence that says what to do."""
+
+
+class FailedWork(Exception):
+    """The work could not be done although it was asked for correctly; the message is one sentence."""
+
+
+def quoted(path: Path | str) -> str:
+    """As Python writes it: one line, whatever is in the name."""
+    return repr(str(path))
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__

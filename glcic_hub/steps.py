@@ -1,0 +1,152 @@
+"""The steps from picture and mask files to the completed file, which `glcic inpaint` and `glcic batch` share.
+
+Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.files import check_fits, encoded, without_transparency
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from glcic_hub.completion import Completer
+    from glcic_hub.images import Picture
+    from glcic_hub.model import GLCICModel
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How holes are filled and results written.
+
+    Attributes:
+        model: name, folder or Hub repository; the embedded default model without it.
+        dtype: name of the torch type to compute in; the fastest that the device has without it.
+        working_size, blend, texture: as in `GLCICPipeline.__call__`.
+        file_format: a value of `files.FORMATS`.
+        quality: 1 to 100, see `files.encoded`.
+    """
+
+    model: str | None = None
+    dtype: str | None = None
+    working_size: int | None = None
+    blend: str | None = "poisson"
+    texture: str | None = None
+    file_format: str = "PNG"
+    quality: int | None = None
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """Where one encoded picture lies: a whole file, or a part of a tar file.
+
+    Attributes:
+        path: the file.
+        name: the picture's name inside its folder or tar file, with "/" between the parts.
+        offset, size: the bytes of a tar file; `size` is None for a whole file.
+    """
+
+    path: Path
+    name: str
+    offset: int = 0
+    size: int | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return str(self.path) if self.size is None else f"{self.path}: {self.name}"
+
+    def load(self) -> "Image.Image":
+        """The picture, its samples in memory. OSError or ValueError if it cannot be read."""
+        from PIL import Image
+
+        from glcic_hub.images import load_image
+
+        if self.size is None:
+            return load_image(self.path)
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        try:
+            image = Image.open(io.BytesIO(data))
+        except Exception as error:  # damaged headers raise many kinds
+            raise OSError("the picture is not readable, it is damaged or not a picture") from error
+        return load_image(image)
+
+
+def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
+    """The model of `Settings.model` in the type of `Settings.dtype`."""
+    import torch
+
+    from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
+
+    try:
+        return GLCICModel.from_pretrained(name, dtype=getattr(torch, dtype) if dtype else None)
+    # HfHubHTTPError is an OSError; TypeError and ValueError are settings in config.json that do not fit.
+    except (OSError, ValueError, TypeError) as error:
+        embedded = ", ".join(embedded_models()) or "none"
+        message = f"cannot load the model {name or DEFAULT_NAME!r} (embedded: {embedded}): {reason(error)}"
+        raise FailedWork(message) from error
+
+
+def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":
+    """The picture, which fits into the format, and its mask, bool (H, W), True = fill.
+
+    Without a mask's file the transparency is the mask, and the picture comes without it.
+    """
+    from glcic_hub import images, masks
+
+    with _naming(photo):
+        image = photo.load()
+        if mask is None:
+            hole = masks.from_transparency(image)
+            if hole is None:
+                raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
+            image = without_transparency(image)
+        picture = images.read(image)
+    if mask is not None:
+        with _naming(mask):
+            hole = masks.read(mask.load(), picture.size)
+    try:
+        check_fits(picture.image, file_format)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    return picture, hole
+
+
+def complete(completer: "Completer", picture: "Picture", hole: "np.ndarray", settings: Settings) -> "Image.Image":
+    """The picture with its hole filled."""
+    try:
+        # padding has no setting on the command line
+        fill = completer(picture.rgb, hole, None, settings.working_size, settings.blend, settings.texture)
+    except ValueError as error:
+        raise WrongUse(reason(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        # torch says RuntimeError when memory is short; others are mistakes of ours and keep their traceback.
+        if isinstance(error, RuntimeError) and "alloc" not in str(error):
+            raise
+        raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
+    return picture.completed(fill, hole, "pil")
+
+
+def file_of(image: "Image.Image", settings: Settings) -> bytes:
+    """The result as the bytes of a file."""
+    try:
+        return encoded(image, settings.file_format, settings.quality)
+    except ValueError as error:
+        raise WrongUse(reason(error)) from error
+
+
+@contextmanager
+def _naming(file: PictureFile) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        raise WrongUse(f"cannot use {quoted(file.label)}: {reason(error)}") from error
