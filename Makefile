@@ -7,13 +7,16 @@ CONSTRAINTS ?= -c constraints.txt
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test lint format space card browser peers bench bench-peers web clean
+.PHONY: demo test coverage lint format space card browser peers bench bench-peers web clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
 test: .venv/dev.installed peers integrations/web/onnxruntime
-	.venv/bin/python -m pytest --cov --cov-report=term --durations=10
+	.venv/bin/python -m pytest --durations=10
+
+coverage: .venv/dev.installed peers integrations/web/onnxruntime
+	.venv/bin/python -m pytest --cov --cov-report=term
 
 # the demo page, on http://127.0.0.1:7860
 space: .venv/space.installed

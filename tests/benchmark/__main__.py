@@ -10,7 +10,8 @@ Everybody gets the same photo and mask in memory and gives the completed photo b
 
 Speed: after a first run that does not count, everybody runs once in each round, and quick ones several times; shown is
 the median of the rounds. Ratios are made round by round, with the reference's time of the same round. Memory: see
-memory.py. Seam: see seam.py. Start-up: see startup.py. What takes over 20 s or 8 GB is left out, and the table says so.
+memory.py. Seam: see seam.py. Start-up: see startup.py. Training, only when asked for: see training.py. What takes over
+20 s or 8 GB is left out, and the table says so.
 """
 
 import argparse
@@ -20,8 +21,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmark.arguments import positive
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("speed", "memory", "seam", "startup")
+PARTS_ON_DEMAND = ("training",)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m tests.benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count(), help="default: %(default)s, one a core")
-    parser.add_argument("--rounds", type=_positive, default=5, help="rounds of the speed part (default: %(default)s)")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these (default: all)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="default: %(default)s, one a core")
+    parser.add_argument("--rounds", type=positive, default=5, help="rounds of the speed part (default: %(default)s)")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS + PARTS_ON_DEMAND,
+        default=PARTS,
+        help="only these (default: all but training)",
+    )
     parser.add_argument("--quick", action="store_true", help="small photos and few runs: only to see that it works")
     parser.add_argument(
         "--docs", action="store_true", help="write docs/benchmark.json and .svg, which the README shows, not build/"
@@ -57,7 +67,7 @@ def parse_args() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the record and the plot, print the tables."""
-    from tests.benchmark import memory, seam, speed, startup
+    from tests.benchmark import memory, seam, speed, startup, training
     from tests.benchmark.contestants import entries
     from tests.benchmark.machine import describe, use_threads
     from tests.benchmark.plot import draw
@@ -84,6 +94,8 @@ def run(args: argparse.Namespace) -> None:
         record["seam"] = seam.measure(extent.seam_pictures, extent.holes_per_picture)
     if "startup" in args.parts:
         record["startup"] = startup.measure(extent.startup_rounds)
+    if "training" in args.parts:
+        record["training"] = training.measure(training.parse_args([]))
     record["left_out"] = list(dict.fromkeys(record["left_out"]))
 
     base = ROOT / ("docs" if args.docs else "build") / "benchmark"
@@ -107,12 +119,6 @@ def _readable(record: dict) -> str:
             text = json.dumps(value, indent=1).replace("\n", "\n ")
         parts.append(f" {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
 
 
 def main() -> None:

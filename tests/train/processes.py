@@ -2,17 +2,22 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from multiprocessing.connection import Connection
+
+import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["train.train_glcic"])
 SECONDS = 120  # a process that is not done by then hangs
 
 
-def _run(code: str, options: list[str], output: Connection, own_session: bool) -> None:
+def _run(code: str, options: list[str], output: Connection, own_session: bool, threads: int) -> None:
+    torch.set_num_threads(threads)  # those of the run that it is compared with
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if own_session:
         os.setsid()
     for descriptor in (1, 2):
@@ -28,7 +33,7 @@ class TrainingProcess:
     def __init__(self, code: str, options: list[str], own_session: bool = False):
         self._output, output = _CONTEXT.Pipe(duplex=False)
         self._said = b""
-        self.process = _CONTEXT.Process(target=_run, args=(code, options, output, own_session))
+        self.process = _CONTEXT.Process(target=_run, args=(code, options, output, own_session, torch.get_num_threads()))
         self.process.start()
         output.close()
         self.pid = self.process.pid
