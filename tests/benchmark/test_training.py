@@ -96,3 +96,10 @@ def test_the_table_shows_the_record():
 def test_what_the_trainer_refuses_is_refused():
     with pytest.raises(SystemExit):
         training.training_settings(training.parse_args(["--resolution", "30"]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="GPUs compute in fp16")
+def test_fp16_needs_a_gpu():
+    AcceleratorState._reset_state(True)
+    with pytest.raises(ValueError, match="take --mixed_precision bf16 or no"):
+        training.measure(training.parse_args(["--mixed_precision", "fp16", "--resolution", "16"]))

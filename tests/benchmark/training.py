@@ -5,8 +5,10 @@
 The steps are those of `train.train_glcic.take_step`, on the GPU if there is one: the paper's training (preset
 places-256), its holes and patches scaled to the resolution, on one batch of noise that is on the device already, so
 that reading pictures is not measured. FLOPs are counted on one real step: a multiplication and an addition each count,
-in convolutions and matrix products alone. A large matrix product in the precision of the convolutions shows what the
-device reaches at best. The device is waited for before and after the timed steps, not between them.
+in convolutions and matrix products alone, also those with padding's zeros, which a CPU's convolutions skip (at 64 px
+much of the dilated layers). The rate of a large matrix product, in the precision of the convolutions, is a yardstick:
+on a GPU near the best that it can do; on a CPU, where another library computes convolutions, they can be above it. The
+device is waited for before and after the timed steps, not between them.
 """
 
 import argparse
@@ -66,6 +68,10 @@ def measure(options: argparse.Namespace) -> dict:
     torch.manual_seed(args.seed)
     accelerator = Accelerator(mixed_precision=args.mixed_precision)
     device = accelerator.device
+    if args.mixed_precision == "fp16" and device.type == "cpu":
+        raise ValueError(
+            "there is no GPU, and on a CPU fp16 takes minutes for a step: take --mixed_precision bf16 or no"
+        )
     players = make_players(args, accelerator, CompletionNetwork(args.base_channels))
     players.mean = torch.full((3,), 0.5, device=device)
     image = torch.rand(args.train_batch_size, 3, args.resolution, args.resolution, device=device)
