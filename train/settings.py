@@ -97,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     steps.add_argument("--discriminator_steps", type=int, help="length of phase 2 (T_D)")
 
     optimisation = parser.add_argument_group("optimisation")
+    optimisation.add_argument("--loss_type", choices=["l2", "l1"], help="squared (the paper) or absolute error")
+    optimisation.add_argument(
+        "--perceptual_weight", type=float, help="of a perceptual loss (0: none, the paper); needs the extra `features`"
+    )
     optimisation.add_argument("--alpha", type=float, help="weight of the adversarial loss in phase 3")
     optimisation.add_argument("--optimizer", choices=sorted(OPTIMIZERS))
     optimisation.add_argument("--learning_rate", type=float, help="of the completion network")
@@ -148,6 +152,8 @@ def _problems(args: argparse.Namespace) -> list[str]:
         )
     if not 0 <= args.free_form_share <= 1:
         problems.append(f"--free_form_share {args.free_form_share} is not between 0 and 1")
+    if args.perceptual_weight < 0:
+        problems.append(f"--perceptual_weight {args.perceptual_weight} is less than 0")
     if args.max_hole_size > args.local_size:
         problems.append(f"--max_hole_size {args.max_hole_size} does not fit into --local_size {args.local_size}")
     if args.cache_on_device and args.dataset_name:

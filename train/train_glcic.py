@@ -43,6 +43,7 @@ from train.interruption import Interrupted, StopRequest
 from train.loading import DamageReport
 from train.losses import completion_loss, composite, local_patches, random_holes, real_or_fake_loss
 from train.outputs import save_model, save_samples, training_record
+from train.perceptual import load_judge, perceptual_loss
 from train.settings import OPTIMIZERS, parse_args
 from train.sources import open_batches, open_crops
 from train.stability import AccuracyWatch, gradient_ratio, require_finite
@@ -65,6 +66,7 @@ class Players:
     discriminator_optimizer: torch.optim.Optimizer
     average: AveragedModel | None
     mean: torch.Tensor  # (3,), what C's input has subtracted
+    judge: nn.Module | None = None  # of the perceptual loss
 
 
 def phase_of(args: argparse.Namespace, step: int) -> int:
@@ -124,9 +126,14 @@ def take_step(
 
     if phase != 2:  # update C
         hole_pixels = accelerator.reduce(masks.sum(), "mean") if processes > 1 else masks.sum()
-        reconstruction = completion_loss(completed, image, masks, hole_pixels)
+        reconstruction = completion_loss(completed, image, masks, hole_pixels, args.loss_type)
         loss = reconstruction
         log["completion_loss"] = reconstruction
+        if players.judge:
+            with accelerator.autocast():
+                perceptual = perceptual_loss(players.judge, fake, image, masks)
+            loss = loss + args.perceptual_weight * perceptual
+            log["perceptual_loss"] = perceptual
         if phase == 3:
             # D's gradients belong to its own update alone; without them there is nothing for its processes to exchange.
             judge = accelerator.unwrap_model(discriminator).requires_grad_(False)
@@ -134,7 +141,7 @@ def take_step(
                 judged = judge(fake, local_patches(fake, boxes, args.local_size))
             # The usual non-saturating form of equation 5: -log D instead of log(1 - D).
             adversarial = real_or_fake_loss(judged, real=True)
-            loss = reconstruction + args.alpha * adversarial
+            loss = loss + args.alpha * adversarial
             log["adversarial_loss"] = adversarial
             if with_gradient_ratio:
                 log["gradient_ratio"] = gradient_ratio(args.alpha * adversarial, reconstruction, completed)
@@ -232,7 +239,8 @@ def make_players(args: argparse.Namespace, accelerator: Accelerator, network: Co
     if args.ema_decay:
         average = AveragedModel(accelerator.unwrap_model(network))
         accelerator.register_for_checkpointing(average)
-    return Players(network, optimizers[0], discriminator, optimizers[1], average, torch.empty(0))
+    judge = load_judge(device) if args.perceptual_weight else None
+    return Players(network, optimizers[0], discriminator, optimizers[1], average, torch.empty(0), judge)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -334,7 +342,7 @@ def train(args: argparse.Namespace) -> None:
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in log.items()}
                 require_finite((), values, done)
             if is_logged:
-                if "completion_loss" in values:
+                if "completion_loss" in values and args.loss_type == "l2":
                     values["hole_psnr"] = psnr(values["completion_loss"])
                 accelerator.log(values | {"damaged_pictures": damage.count}, step=done)
                 shown = {name: f"{value:.4g}" for name, value in values.items()}

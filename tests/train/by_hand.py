@@ -1,4 +1,4 @@
-"""One step of Algorithm 1 in plain PyTorch, written from the paper; only data and random holes are the trainer's own.
+"""One step of Algorithm 1 in plain PyTorch, from the paper; data, holes and perceptual loss are the trainer's own.
 
 The trainer's checkpoint before the step comes in, and what this makes of it is compared with its checkpoint after it.
 """
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from glcic_hub.network import CompletionNetwork, Discriminator
 from train.dataset import TrainingCrops, find_pictures
 from train.losses import random_holes
+from train.perceptual import load_judge, perceptual_loss
 from train.settings import parse_args
 
 LONGER = ("--completion_steps", "4", "--discriminator_steps", "3", "--max_train_steps", "12")
@@ -178,9 +179,12 @@ class Hand:
         fakes, reconstructions, d_losses = [], [], []
         for mine, (c, d) in zip(ranks, own, strict=True):
             completed = complete(c, images[mine], masks[mine], state.mean, training=phase != 2)
-            error = (completed - images[mine]) ** 2 * masks[mine]
-            reconstructions.append(world * error.sum() / (3 * masks.sum()))
+            error = (completed - images[mine]).abs() ** {"l1": 1, "l2": 2}[args.loss_type] * masks[mine]
             fakes.append(torch.where(masks[mine] > 0, completed, images[mine]))
+            reconstructions.append(world * error.sum() / (3 * masks.sum()))
+            if args.perceptual_weight:
+                perceptual = perceptual_loss(load_judge("cpu"), fakes[-1], images[mine], masks[mine])
+                reconstructions[-1] = reconstructions[-1] + args.perceptual_weight * perceptual
             if phase > 1:
                 on_real = judge(d, images[mine], other_boxes[mine], args.local_size)
                 on_fake = judge(d, fakes[-1].detach(), boxes[mine], args.local_size)

@@ -23,7 +23,7 @@ from glcic_hub.model import GLCICModel
 from train import evaluate
 from train.dataset import find_pictures
 from train.evaluate import Protocol, centre_crop, figures, main, opencv_method, pasted
-from train.feature_distance import feature_distance, feature_maps
+from train.feature_distance import feature_distance, picture_maps
 
 FACES = Protocol("box", 64, 15, 25, 5)
 SMALL = ["--size", "64", "--min_hole_size", "15", "--max_hole_size", "25", "--hole_margin", "5"]
@@ -223,7 +223,7 @@ def test_features_are_measured_when_asked_for(folder, tmp_path):
         blanked = truth.copy()
         blanked[mask] = 0
         result = pasted(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
-        distances.append(feature_distance(feature_maps(result), feature_maps(truth), mask))
+        distances.append(feature_distance(picture_maps(result), picture_maps(truth), mask))
     assert record["figures"]["telea"]["feature_distance"] == pytest.approx(np.mean(distances), abs=1e-4)
     assert "kid_x1000" in record["figures"]["telea"]
 

@@ -6,12 +6,12 @@ import torch
 from scipy import ndimage
 from skimage import data as photos
 
-from train.feature_distance import BLOCKS, FEATURES, feature_distance, feature_maps, kernel_distance
+from train.feature_distance import BLOCKS, FEATURES, feature_distance, kernel_distance, picture_maps
 
 PHOTO = photos.astronaut()[100:228, 150:278]
 HOLE = np.zeros(PHOTO.shape[:2], bool)
 HOLE[32:96, 32:96] = True
-MAPS = feature_maps(PHOTO)
+MAPS = picture_maps(PHOTO)
 
 
 def blurred(sigma: float) -> np.ndarray:
@@ -19,7 +19,7 @@ def blurred(sigma: float) -> np.ndarray:
 
 
 def distance_to_photo(picture: np.ndarray, mask: np.ndarray = HOLE) -> float:
-    return feature_distance(feature_maps(picture), MAPS, mask)
+    return feature_distance(picture_maps(picture), MAPS, mask)
 
 
 def test_maps_get_coarser_and_end_with_the_features():
@@ -36,7 +36,7 @@ def test_a_picture_has_no_distance_to_itself_and_a_stronger_blur_a_larger_one():
 
 def test_cells_count_by_the_share_of_the_hole_in_them():
     """Against the mean written out cell by cell."""
-    maps = feature_maps(blurred(3))
+    maps = picture_maps(blurred(3))
     expected = []
     for of_result, of_truth in zip(maps, MAPS):
         side = HOLE.shape[0] // of_truth.shape[2]

@@ -30,6 +30,13 @@ def test_completion_loss_is_the_mean_squared_error_of_all_hole_samples():
     assert completion_loss(completed, image, masks).item() == pytest.approx(total / count, rel=1e-5)
 
 
+def test_completion_loss_can_be_the_mean_absolute_error():
+    completed, image, masks = random_batch(3, 3, 8, 8), random_batch(3, 3, 8, 8, seed=1), random_masks(3, 8)
+    where = masks.bool().expand(-1, 3, -1, -1).numpy()
+    expected = np.abs(completed.numpy()[where] - image.numpy()[where]).mean()
+    assert completion_loss(completed, image, masks, loss_type="l1").item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_composite_takes_the_hole_from_the_network_and_the_rest_from_the_picture():
     image, completed, masks = random_batch(2, 3, 8, 8), random_batch(2, 3, 8, 8, seed=1), random_masks(2, 8)
     result = composite(image, completed, masks)

@@ -95,6 +95,7 @@ def test_preset_with_an_unknown_setting_is_refused(capsys, monkeypatch, tmp_path
         ("--train_batch_size 0", "--train_batch_size"),
         ("--logging_steps 0", "--logging_steps"),
         ("--checkpoints_total_limit 0", "--checkpoints_total_limit"),
+        ("--perceptual_weight -0.5", "--perceptual_weight -0.5"),
         ("--optimizer sgd", "--optimizer"),
         ("--discriminators two", "--discriminators"),
         ("--validation_steps 1000", "--validation_data_dir"),
@@ -117,7 +118,14 @@ def test_every_number_of_a_preset_gives_way_to_the_command_line(preset):
     own = {"resolution": 512, "local_size": 160, "min_hole_size": 8, "max_hole_size": 100, "hole_margin": 1}
     own |= {"resize_range": [1.0, 3.0], "free_form_share": 0.25, "base_channels": 6, "init": "xavier"}
     own |= {"train_batch_size": 3, "completion_steps": 5, "discriminator_steps": 7, "max_train_steps": 99}
-    own |= {"alpha": 0.5, "optimizer": "adam", "learning_rate": 0.5, "discriminator_learning_rate": 0.25}
+    own |= {
+        "loss_type": "l1",
+        "perceptual_weight": 0.125,
+        "alpha": 0.5,
+        "optimizer": "adam",
+        "learning_rate": 0.5,
+        "discriminator_learning_rate": 0.25,
+    }
     own |= {"lr_scheduler": "cosine", "ema_decay": 0.5, "mixed_precision": "fp16"}
     preset_names = train_settings.tomllib.loads((train_settings.PRESETS_DIR / f"{preset}.toml").read_text()).keys()
     assert preset_names == own.keys()

@@ -228,6 +228,7 @@ def test_fine_tuning_starts_from_the_given_model(trained, tmp_path):
         "--optimizer adadelta --learning_rate 1 --discriminator_learning_rate 1",  # as in the paper
         "--discriminators global",
         "--discriminators local",
+        "--loss_type l1 --perceptual_weight 0.05",
     ],
 )
 def test_every_phase_is_algorithm_1_computed_by_hand(tiny_pictures, tmp_path, variant):
