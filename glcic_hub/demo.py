@@ -1,6 +1,7 @@
 """The demonstration: photos that lie in the installed scikit-image, and the strokes that are filled in them."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
 
     from glcic_hub.completion import Completer
 
-# Strokes as (width, points (x, y)).
-PHOTOS = {
+Stroke = tuple[int, list[tuple[int, int]]]
+"""Width, and points (x, y)."""
+
+PHOTOS: dict[str, list[Stroke]] = {
     # SpaceX, public domain: a mast in front of the evening sky goes away.
     "rocket": [
         (22, [(446, 108), (450, 190)]),
@@ -41,13 +44,10 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
         "before", "mask", "after" and the three side by side, "demo"; and the seconds that the completion took.
     """
     import numpy as np
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     before = Image.fromarray(photo)
-    mask = Image.new("L", before.size)
-    pen = ImageDraw.Draw(mask)
-    for width, points in PHOTOS[name]:
-        pen.line(points, fill=255, width=width, joint="curve")
+    mask = stroke_mask(before.size, PHOTOS[name])
     hole = np.asarray(mask) == 255
 
     start = time.perf_counter()
@@ -55,6 +55,23 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
     seconds = time.perf_counter() - start
     after = Image.fromarray(np.where(hole[..., None], np.rint(fill * 255).astype(np.uint8), photo))
     return {"before": before, "mask": mask, "after": after, "demo": _side_by_side(before, mask, after)}, seconds
+
+
+def stroke_mask(size: tuple[int, int], strokes: Sequence[Stroke], corner: tuple[int, int] = (0, 0)) -> "Image.Image":
+    """Draw strokes of a photo, white on black, mode L.
+
+    Args:
+        size: (width, height) of the mask.
+        strokes: in the photo's coordinates.
+        corner: (left, top) of the part of the photo that the mask is for.
+    """
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", size)
+    pen = ImageDraw.Draw(mask)
+    for width, points in strokes:
+        pen.line([(x - corner[0], y - corner[1]) for x, y in points], fill=255, width=width, joint="curve")
+    return mask
 
 
 def _side_by_side(*pictures: "Image.Image") -> "Image.Image":

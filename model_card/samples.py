@@ -8,10 +8,7 @@ from PIL import Image, ImageDraw
 from skimage import data
 
 from glcic_hub.completion import Completer
-from glcic_hub.demo import PHOTOS
-
-Stroke = tuple[int, list[tuple[int, int]]]
-"""Width, and points (x, y)."""
+from glcic_hub.demo import PHOTOS, Stroke, stroke_mask
 
 
 @dataclass(frozen=True)
@@ -95,15 +92,11 @@ SAMPLES = {
 def completed(sample: Sample, completer: Completer) -> Iterator[tuple[str, Image.Image]]:
     """The files of a sample: ("coffee-before.png", picture), and so on for "mask" and "after"."""
     before = Image.fromarray(getattr(data, sample.photo)()).convert("RGB")
-    mask = Image.new("L", before.size)
     if sample.part:
-        before, mask = before.crop(sample.part), mask.crop(sample.part)
-    left, top = (sample.part or (0, 0))[:2]
-    pen = ImageDraw.Draw(mask)
-    for width, points in sample.strokes:
-        pen.line([(x - left, y - top) for x, y in points], fill=255, width=width, joint="curve")
+        before = before.crop(sample.part)
+    mask = stroke_mask(before.size, sample.strokes, (sample.part or (0, 0))[:2])
     if sample.box:
-        pen.rectangle(sample.box, fill=255)
+        ImageDraw.Draw(mask).rectangle(sample.box, fill=255)
     hole = np.asarray(mask) == 255
     photo = np.asarray(before)
     after = np.where(hole[..., None], np.rint(completer(photo, hole) * 255).astype(np.uint8), photo)
