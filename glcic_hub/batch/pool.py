@@ -96,11 +96,14 @@ def _without_ctrl_c() -> Iterator[None]:
     came = []
     resource_tracker.ensure_running()  # which would take the signal off the mask
     former_handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
-    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if has_masks:
+        former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
+        if has_masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         signal.signal(signal.SIGINT, former_handler)
     if came:  # another thread of ours, which has no mask, received it
         raise KeyboardInterrupt

@@ -10,8 +10,8 @@ Everybody gets the same photo and mask in memory and gives the completed photo b
 
 Speed: after a first run that does not count, everybody runs once in each round, and quick ones several times; shown is
 the median of the rounds. Ratios are made round by round, with the reference's time of the same round. Memory: see
-memory.py. Seam: see seam.py. Start-up: see startup.py. Training, only when asked for: see training.py. What takes over
-20 s or 8 GB is left out, and the table says so.
+memory.py. Seam: see seam.py. Start-up: see startup.py. Batches: see batch.py. Training, only when asked for: see
+training.py. What takes over 20 s or 8 GB is left out, and the table says so.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.benchmark.arguments import positive
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("speed", "memory", "seam", "startup")
+PARTS = ("speed", "memory", "seam", "startup", "batch")
 PARTS_ON_DEMAND = ("training",)
 
 
@@ -39,9 +39,10 @@ class Extent:
     seam_pictures: tuple[str, ...] = ("astronaut", "chelsea", "coffee", "rocket", "grass", "brick")
     holes_per_picture: int = 8
     startup_rounds: int = 7
+    batch_pictures: int = 60
 
 
-QUICK = Extent((256, 512), (32, 128), (256, 512), (750, 1000), ("astronaut", "coffee"), 2, 1)
+QUICK = Extent((256, 512), (32, 128), (256, 512), (750, 1000), ("astronaut", "coffee"), 2, 1, 12)
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,7 +68,7 @@ def parse_args() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the record and the plot, print the tables."""
-    from tests.benchmark import memory, seam, speed, startup, training
+    from tests.benchmark import batch, memory, seam, speed, startup, training
     from tests.benchmark.contestants import entries
     from tests.benchmark.machine import describe, use_threads
     from tests.benchmark.plot import draw
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> None:
         record["seam"] = seam.measure(extent.seam_pictures, extent.holes_per_picture)
     if "startup" in args.parts:
         record["startup"] = startup.measure(extent.startup_rounds)
+    if "batch" in args.parts:
+        record["batch"] = batch.measure(args.threads, args.rounds, extent.batch_pictures)
     if "training" in args.parts:
         record["training"] = training.measure(training.parse_args([]))
     record["left_out"] = list(dict.fromkeys(record["left_out"]))

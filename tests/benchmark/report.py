@@ -1,6 +1,6 @@
 """The record of a run (what the JSON file holds) as tables of text."""
 
-from tests.benchmark import startup, training
+from tests.benchmark import batch, startup, training
 
 NAME_WIDTH = 30
 
@@ -13,7 +13,8 @@ def tables(record: dict) -> str:
         f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores, {bf16}bf16 in hardware, "
         f"torch {machine['versions']['torch']}, weights {machine['model']}, {machine['date']}"
     ]
-    makers = {"speed": _speed, "memory": _memory, "seam": _seam, "startup": startup.table, "training": training.table}
+    makers = {"speed": _speed, "memory": _memory, "seam": _seam}
+    makers |= {"startup": startup.table, "batch": batch.table, "training": training.table}
     blocks += [make(record[part]) for part, make in makers.items() if part in record]
     if record["left_out"]:
         blocks.append("Left out:\n" + "\n".join(f"  {sentence}" for sentence in record["left_out"]))
