@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
-LARGEST_SYSTEM = 2**14
+LARGEST_SYSTEM = 2**12
 """Unknowns above which the correction, which is smooth, is solved at half the resolution: it bounds time and memory."""
 
 SWEEPS = 20
