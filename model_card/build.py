@@ -84,14 +84,12 @@ def facts_about(source: Path) -> dict:
         raise ValueError(f"{source} has no about.toml: copy model_card/about/example.toml there and write what is true")
     facts = {"name": name, "about": read(about), "config": read(source / "config.json")}
     facts["training"] = training = read(source / "training.json")
-    facts["settings"] = settings = training["settings"]
+    facts["settings"] = training["settings"]
     facts["samples"] = SAMPLES[facts["about"]["samples"]]
     weights = source / "model.safetensors"
     sha256 = digest(weights)
     if training.get("sha256", sha256) != sha256:
         raise ValueError(f"training.json is about other weights than {weights}")
-    without_adversary = settings["completion_steps"] + settings["discriminator_steps"] + 1  # Algorithm 1's t from 0
-    facts["adversarial_steps"] = max(0, training["steps"] - without_adversary)
     others = sorted(set(source.glob("evaluation*.json")) - {source / "evaluation.json"})  # of other protocols
     facts["records"] = [evaluation_of(read(path), sha256, name) for path in [source / "evaluation.json", *others]]
     facts["evaluations"] = [with_conclusions(record, name) for record in facts["records"]]

@@ -51,6 +51,7 @@ def training_record(args: argparse.Namespace, progress: Progress, pictures: int 
     cpu = f"CPU, {torch.get_num_threads()} thread(s)"
     return {
         "steps": progress.step,
+        "adversarial_steps": max(0, progress.step - args.completion_steps - args.discriminator_steps - 1),
         "crops": progress.samples,
         "pictures": pictures,
         "data": data_names(args),

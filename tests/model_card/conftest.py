@@ -29,6 +29,7 @@ SETTINGS = {
 }
 TRAINING = {
     "steps": 1230,
+    "adversarial_steps": 0,
     "crops": 19680,
     "pictures": 8776,
     "data": [*(f"scenes-train-{shard:04}.tar" for shard in range(6)), "scenes-small-train-0000.tar"],

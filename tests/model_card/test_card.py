@@ -83,7 +83,7 @@ def removed(record, *keys):
     ("file", "keys"),
     [
         *(("training.json", (key,)) for key in TRAINING),
-        *(("training.json", ("settings", key)) for key in ("min_hole_size", "preset", "seed", "completion_steps")),
+        *(("training.json", ("settings", key)) for key in ("min_hole_size", "preset", "seed")),
         *(("evaluation.json", (key,)) for key in EVALUATION),
         ("evaluation.json", ("protocol", "seed")),
         ("evaluation.json", ("data", "pictures")),
@@ -179,7 +179,7 @@ def test_further_protocols_and_adversarial_training_are_told(model, tmp_path):
     for figures in evaluation["figures"].values():
         figures |= {"feature_distance": 0.123, "kid_x1000": 4.56}
     (model / "evaluation-free-form.json").write_text(json.dumps(evaluation))
-    training = {**TRAINING, "steps": 2000, "settings": {**TRAINING["settings"], "discriminator_steps": 100}}
+    training = {**TRAINING, "adversarial_steps": 669}
     (model / "training.json").write_text(json.dumps(training))
     folder = build(str(model), tmp_path / "out", REPO_ID)["main"]
     card = (folder / "README.md").read_text()

@@ -100,6 +100,7 @@ def test_mean_is_the_mean_colour_of_the_pictures(whole_run, tiny_pictures):
 def test_record_names_settings_data_and_cost(whole_run, tiny_pictures):
     record = json.loads((whole_run / "training.json").read_text())
     assert (record["steps"], record["crops"], record["pictures"]) == (7, 14, 3)
+    assert record["adversarial_steps"] == 2  # phase 3 is steps 6 and 7, as `TINY` says
     assert record["data"] == [tiny_pictures.name]
     assert record["minutes"] >= 0
     assert record["settings"]["alpha"] == 0.1
