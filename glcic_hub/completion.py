@@ -8,9 +8,9 @@ from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes
-from glcic_hub.texture import add_detail
+from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
-from glcic_hub.windows import Box, Hole, cells, find_holes, inside, view_of
+from glcic_hub.windows import Box, Hole, cells, find_holes, inside, overlap, tiles, view_of
 
 REDUCED_SIZE = 0.75
 """Size at which the network sees holes that are larger than the model's `max_hole_size`, as a share of it: those of its
@@ -118,11 +118,19 @@ class Completer:
 
 
 def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:
-    around = view_of(hole.box, mask.shape, context=texture_context(hole.scale), least=0)
-    own = np.zeros(mask[around].shape, bool)
-    own[inside(hole.box, around)] = hole.mask
-    detailed = add_detail(fill[around], rgb[around].astype(np.float32) / 255, own, ~mask[around], hole.scale)
-    fill[around][own] = detailed[own]
+    detailed = []
+    for tile in tiles(hole.box, tile_size(hole.scale)):
+        with_margin = view_of(tile, mask.shape, tile_margin(hole.scale), least=0)
+        around = view_of(with_margin, mask.shape, texture_context(hole.scale), least=0)
+        part = overlap(with_margin, hole.box)
+        own = np.zeros(mask[around].shape, bool)
+        own[inside(part, around)] = hole.mask[inside(part, hole.box)]
+        picture = rgb[around].astype(np.float32) / 255
+        result = add_detail(fill[around], picture, own, ~mask[around], hole.scale)
+        detailed.append((tile, result[inside(tile, around)]))
+    for tile, result in detailed:  # only now: they are not to see each other's detail
+        own = hole.mask[inside(tile, hole.box)]
+        fill[tile][own] = result[own]
 
 
 def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:

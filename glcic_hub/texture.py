@@ -39,9 +39,24 @@ SEARCHED = 32
 """How far around a hole blocks are looked for, in pixels of the reduced photo: the cost follows the hole."""
 
 
+LARGEST_TILE = 96
+"""Longest side, in pixels of the reduced photo, of what gets its detail at once: time and memory grow with the blocks in
+the hole times those around it."""
+
+
 def context(scale: float) -> float:
     """How many pixels of surroundings on each side of a hole `add_detail` is to be given."""
     return SEARCHED / min(scale, FINEST_SCALE)
+
+
+def tile_size(scale: float) -> int:
+    """Longest side, in pixels, of the part of a hole that `add_detail` is to be given."""
+    return round(LARGEST_TILE / min(scale, FINEST_SCALE))
+
+
+def tile_margin(scale: float) -> float:
+    """By how many pixels such parts are to overlap, so that blocks on their borders are compared as a whole."""
+    return BLOCK / min(scale, FINEST_SCALE)
 
 
 def add_detail(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:

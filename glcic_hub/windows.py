@@ -64,8 +64,12 @@ def find_holes(
 
 def cells(hole: Hole) -> Iterator[Box]:
     """Cut a hole's box into parts that are completed one after the other; nearly always it is one part."""
-    step = math.ceil(LARGEST_CELL / hole.scale)
-    rows, columns = hole.box
+    return tiles(hole.box, math.ceil(LARGEST_CELL / hole.scale))
+
+
+def tiles(box: Box, step: int) -> Iterator[Box]:
+    """Cut a box into parts of at most `step` x `step` pixels."""
+    rows, columns = box
     for top in range(rows.start, rows.stop, step):
         for left in range(columns.start, columns.stop, step):
             yield slice(top, min(top + step, rows.stop)), slice(left, min(left + step, columns.stop))
@@ -84,6 +88,11 @@ def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> B
         The view, moved inside the picture where it would stick out, and cut where the picture is too small.
     """
     return tuple(_grow(part, side, context, least) for part, side in zip(cell, size))
+
+
+def overlap(one: Box, other: Box) -> Box:
+    """What two boxes have in common; they must have something in common."""
+    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other))
 
 
 def inside(part: Box, view: Box) -> Box:

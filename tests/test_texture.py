@@ -210,3 +210,23 @@ def test_what_is_far_away_costs_nothing(monkeypatch):
         mask[140:160, 140:160] = True
         Completer(MODEL)(np.zeros((side, side, 3), np.uint8), mask, texture="photo")
     assert sizes[0] == sizes[1] and max(sizes[0]) < 200
+
+
+def test_a_long_hole_is_worked_on_in_parts_that_meet(monkeypatch):
+    """A diagonal scratch: its box is nearly the photo, its parts are small, and their borders cannot be seen."""
+    rgb = (np.clip(0.5 + 0.1 * noise(500, 500, 3), 0, 1) * 255).astype(np.uint8)
+    mask = ndimage.binary_dilation(np.eye(500, dtype=bool), iterations=3)
+    mask[:20], mask[-20:] = False, False
+    sizes = []
+    monkeypatch.setattr(
+        "glcic_hub.completion.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
+    )
+    detailed = Completer(MODEL)(rgb, mask, texture="photo")
+    plain = Completer(MODEL)(rgb, mask)
+    largest = texture.tile_size(1) + 2 * (texture.tile_margin(1) + texture.context(1)) + 2
+    assert len(sizes) > 3 and max(map(max, sizes)) <= largest < 400
+    strength = np.array(
+        [np.abs(detailed - plain)[start : start + 20][mask[start : start + 20]].mean() for start in range(20, 480, 20)]
+    )
+    assert strength.min() > 0.5 * np.median(strength)
+    assert (detailed[~mask] == 0).all()
