@@ -10,7 +10,7 @@ from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes
 from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
-from glcic_hub.windows import Box, Hole, cells, find_holes, inside, overlap, tiles, view_of
+from glcic_hub.windows import Box, Hole, cells, find_holes, inside, tiles, view_of
 
 REDUCED_SIZE = 0.75
 """Size at which the network sees holes that are larger than the model's `max_hole_size`, as a share of it: those of its
@@ -78,11 +78,10 @@ class Completer:
         fill = np.zeros(rgb.shape, np.float32)
         for hole in find_holes(mask, self.sample_size, largest, reduced):
             frame = view_of(hole.box, mask.shape, context=1, least=0)
-            own = np.zeros(mask[frame].shape, bool)
-            own[inside(hole.box, frame)] = hole.mask
+            own = hole.mask_in(frame)
             raw = np.zeros(rgb[frame].shape, np.float32)
             for cell in cells(hole):
-                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole.scale, padding, blend)
+                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole, padding, blend)
             blended = BLENDS[blend](raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
             fill[frame][own] = blended[own]
             if texture == "photo":
@@ -90,31 +89,39 @@ class Completer:
         return fill
 
     def _complete_cell(
-        self, rgb: np.ndarray, mask: np.ndarray, cell: Box, scale: float, padding: int | None, blend: str | None
+        self, rgb: np.ndarray, mask: np.ndarray, cell: Box, hole: Hole, padding: int | None, blend: str | None
     ) -> np.ndarray:
-        """Show the network the cell with its surroundings, reduced by `scale`; return the cell completed."""
+        """Show the network a cell of the hole with its surroundings; return the cell completed."""
         if padding is None:
+            scale = hole.scale
             view = view_of(cell, mask.shape, CONTEXT * self.sample_size / scale, self.sample_size / scale)
         else:
             view = view_of(cell, mask.shape, padding, 0)
-        return self._complete_view(rgb[view], mask[view], scale, blend)[inside(cell, view)]
+        return self._complete_view(rgb[view], mask[view], hole.mask_in(view), hole.scale, blend)[inside(cell, view)]
 
-    def _complete_view(self, rgb: np.ndarray, mask: np.ndarray, scale: float, blend: str | None) -> np.ndarray:
-        """Run the network on a part of the picture, reduced by `scale`; return that part completed, at its own size."""
+    def _complete_view(
+        self, rgb: np.ndarray, mask: np.ndarray, own: np.ndarray, scale: float, blend: str | None
+    ) -> np.ndarray:
+        """Run the network on a part of the picture, reduced by `scale`; return that part, at its own size.
+
+        It is completed under `own`, which belongs to one hole; `mask` may have others, which nobody knows.
+        """
         image = torch.tensor(rgb, device=self.device).permute(2, 0, 1)[None].float() / 255
-        known = torch.tensor(~mask, device=self.device)[None, None].float()
+        known, wanted = (torch.tensor(where, device=self.device)[None, None].float() for where in (~mask, own))
         if scale == 1:
-            completed = self._run(image, 1 - known)
+            completed = self._run(image, 1 - known, wanted)
         else:
             size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in mask.shape]
             image, known = _reduce(image, known, size)
+            wanted = (1 - known) * _near(F.interpolate(wanted, size, mode="area") > 0)
             # The seam is treated here too: enlarging mixes the rim with known pixels, hiding what is wrong there.
-            completed = known * image + (1 - known) * _blended(self._run(image, 1 - known), image, known, blend)
+            fill = self._run(image, 1 - known, wanted)
+            completed = known * image + (1 - known) * _blended(fill, image, wanted, known, blend)
             completed = F.interpolate(completed, mask.shape, mode="bicubic").clamp(0, 1)
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
-    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return complete_holes(self.network, image, mask, self.mean)
+    def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return complete_holes(self.network, image, mask, self.mean, wanted)
 
 
 def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:
@@ -122,14 +129,13 @@ def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole
     for tile in tiles(hole.box, tile_size(hole.scale)):
         with_margin = view_of(tile, mask.shape, tile_margin(hole.scale), least=0)
         around = view_of(with_margin, mask.shape, texture_context(hole.scale), least=0)
-        part = overlap(with_margin, hole.box)
         own = np.zeros(mask[around].shape, bool)
-        own[inside(part, around)] = hole.mask[inside(part, hole.box)]
+        own[inside(with_margin, around)] = hole.mask_in(with_margin)
         picture = rgb[around].astype(np.float32) / 255
         result = add_detail(fill[around], picture, own, ~mask[around], hole.scale)
         detailed.append((tile, result[inside(tile, around)]))
     for tile, result in detailed:  # only now: they are not to see each other's detail
-        own = hole.mask[inside(tile, hole.box)]
+        own = hole.mask_in(tile)
         fill[tile][own] = result[own]
 
 
@@ -153,7 +159,14 @@ def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[
     return total / weight.clamp(min=1e-6), (weight >= 0.5).float()
 
 
-def _blended(completed: torch.Tensor, image: torch.Tensor, known: torch.Tensor, blend: str | None) -> torch.Tensor:
+def _near(where: torch.Tensor) -> torch.Tensor:
+    """Also what is so near that enlarging mixes it in: float, 1 or 0."""
+    return F.max_pool2d(where.float(), kernel_size=7, stride=1, padding=3)
+
+
+def _blended(
+    completed: torch.Tensor, image: torch.Tensor, hole: torch.Tensor, known: torch.Tensor, blend: str | None
+) -> torch.Tensor:
     fill, picture = (x[0].permute(1, 2, 0).cpu().numpy() for x in (completed, image))
-    is_known = known[0, 0].cpu().numpy() > 0
-    return completed.new_tensor(BLENDS[blend](fill, picture, ~is_known, is_known)).permute(2, 0, 1)[None]
+    is_hole, is_known = (x[0, 0].cpu().numpy() > 0 for x in (hole, known))
+    return completed.new_tensor(BLENDS[blend](fill, picture, is_hole, is_known)).permute(2, 0, 1)[None]

@@ -100,7 +100,11 @@ def complete_window(network: CompletionNetwork, x: torch.Tensor, window: Window)
 
 
 def complete_holes(
-    network: CompletionNetwork, image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor
+    network: CompletionNetwork,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    mean: torch.Tensor,
+    wanted: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Complete a picture of any size as `network.complete_batch` does, computing the hole alone.
 
@@ -110,13 +114,15 @@ def complete_holes(
         mask: (1, 1, H, W), 1 = fill, 0 = known, in the dtype of `image`.
         mean: (3,), the mean colour of the training pictures, in [0, 1].
             All three of one type, which need not be the network's.
+        wanted: (1, 1, H, W), not 0 where the completion is needed; under the whole mask without it.
 
     Returns:
-        (1, 3, H, W), of the type of `image`, RGB in [0, 1] under the mask; what is elsewhere has no meaning.
+        (1, 3, H, W), of the type of `image`, RGB in [0, 1] where wanted; what is elsewhere has no meaning.
     """
+    wanted = mask if wanted is None else wanted
     x = padded_input(image, mask, mean).to(network.output.weight.dtype)
     result = torch.zeros_like(image)
-    for window in choose_windows(network, x.shape[-2:], mask[0, 0].cpu().numpy() > 0):
+    for window in choose_windows(network, x.shape[-2:], wanted[0, 0].cpu().numpy() > 0):
         result[..., *window] = complete_window(network, x, window)
     return result
 

@@ -40,8 +40,8 @@ SEARCHED = 32
 
 
 LARGEST_TILE = 96
-"""Longest side, in pixels of the reduced photo, of what gets its detail at once: time and memory grow with the blocks in
-the hole times those around it."""
+"""Longest side, in pixels of the reduced photo, of what gets its detail at once: time and memory grow with the number
+of blocks in the hole times those around it."""
 
 
 def context(scale: float) -> float:

@@ -32,6 +32,13 @@ class Hole(NamedTuple):
     mask: np.ndarray
     scale: float
 
+    def mask_in(self, view: Box) -> np.ndarray:
+        """The part of the hole that lies in a view which the box meets: bool, of the view's shape."""
+        part = tuple(slice(max(b.start, v.start), min(b.stop, v.stop)) for b, v in zip(self.box, view))
+        result = np.zeros([side.stop - side.start for side in view], bool)
+        result[inside(part, view)] = self.mask[inside(part, self.box)]
+        return result
+
 
 def find_holes(
     mask: np.ndarray, sample_size: int, largest_size: float, reduced_size: float | None = None
@@ -88,11 +95,6 @@ def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> B
         The view, moved inside the picture where it would stick out, and cut where the picture is too small.
     """
     return tuple(_grow(part, side, context, least) for part, side in zip(cell, size))
-
-
-def overlap(one: Box, other: Box) -> Box:
-    """What two boxes have in common; they must have something in common."""
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other))
 
 
 def inside(part: Box, view: Box) -> Box:

@@ -37,11 +37,12 @@ class WatchedCompleter(Completer):
 
     def __init__(self, model=MODEL):
         super().__init__(model)
-        self.seen = []
+        self.seen, self.wanted = [], []
 
-    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         self.seen.append(padded_input(image, mask, self.mean))
-        return super()._run(image, mask)
+        self.wanted.append(wanted[0, 0].numpy() > 0)
+        return super()._run(image, mask, wanted)
 
 
 def shapes_seen(rgb: np.ndarray, mask: np.ndarray, padding: int | None = None) -> list[tuple[int, int]]:
@@ -326,7 +327,7 @@ class ConstantCompleter(Completer):
         super().__init__(MODEL)
         self.value, self.runs = value, 0
 
-    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         self.runs += 1
         return torch.full_like(image, self.value)
 
@@ -355,3 +356,19 @@ def test_each_cell_is_shown_its_own_surroundings(monkeypatch):
     assert shapes_seen(rgb, mask) == [(32, 32)] * 4
     fill = Completer(MODEL)(rgb, mask)
     np.testing.assert_array_equal(Completer(MODEL)(spoilt(rgb, mask), mask), fill)
+
+
+@pytest.mark.parametrize("working_size", [None, 4])
+def test_a_hole_is_computed_once_even_where_the_views_of_others_show_it(working_size):
+    """All four lie in every view; reduced, each is wanted with a rim of at most three pixels around it."""
+    corners = [(20, 20), (20, 120), (120, 20), (120, 120)]
+    mask = hole_mask((160, 160), *((top, top + 8, left, left + 8) for top, left in corners))
+    completer = WatchedCompleter()
+    completer(photo(160, 160), mask, padding=500, working_size=working_size)
+    assert len(completer.wanted) == 4
+    for wanted in completer.wanted:
+        rows, columns = np.nonzero(wanted)
+        side = 8 if working_size is None else 4
+        assert (wanted.shape == (160, 160)) == (working_size is None)
+        assert side**2 <= wanted.sum() <= (side + 6) ** 2
+        assert max(np.ptp(rows), np.ptp(columns)) < side + 6

@@ -48,9 +48,9 @@ class _Recorder(Completer):
         super().__init__(model)
         self.calls = []
 
-    def _run(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        self.calls.append((image, mask))
-        return super()._run(image, mask)
+    def _run(self, *call: torch.Tensor) -> torch.Tensor:
+        self.calls.append(call)
+        return super()._run(*call)
 
 
 def measure(processes: int, rounds: int, pictures: int = PICTURES) -> dict:
@@ -134,6 +134,7 @@ def _make_ready() -> None:
     photo, mask = photo_of(PHOTO_HEIGHT, PHOTO_WIDTH), hole_in(PHOTO_HEIGHT, PHOTO_WIDTH, HOLE)
     completer(photo, mask)
     calls = completer.calls.copy()
+    assert calls, "the completion does not call the network where it is recorded"
 
     whole = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255, torch.from_numpy(mask)[None, None].float()
 
@@ -144,8 +145,8 @@ def _make_ready() -> None:
 
     @torch.inference_mode()
     def network() -> None:
-        for image, hole in calls:
-            Completer._run(completer, image, hole)
+        for call in calls:
+            Completer._run(completer, *call)
 
     _steps = {"full frame": full_frame, "network": network, "completion": lambda: completer(photo, mask)}
 
