@@ -10,6 +10,7 @@ one goes on.
 """
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
     """
     from tqdm import tqdm
 
-    _sweep(out)
+    _sweep(out, share)
     errors = _Errors(errors_file(out, share))
     outcome = Outcome()
     seldom = 0.2 if sys.stderr.isatty() else 30  # seconds; log files keep every line
@@ -126,9 +127,14 @@ class _Errors:
             raise FailedWork(f"cannot write {quoted(self.path)}: {reason(error)}") from error
 
 
-def _sweep(out: Path) -> None:
-    """Remove what processes left behind that were killed inside the writing of a file."""
+def _sweep(out: Path, share: Share) -> None:
+    """Remove what killed processes left behind, and error files of shares that there were in earlier runs."""
     for path in out.rglob(".glcic-*.tmp"):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - LEFT_BEHIND:
+                path.unlink()
+    present = {errors_file(out, Share(rank, share.count)) for rank in range(share.count)}
+    for path in out.glob("errors*.jsonl") if share.rank == 0 else ():
+        if path not in present and re.fullmatch(r"errors(-\d+)?\.jsonl", path.name):
+            with suppress(OSError):
                 path.unlink()

@@ -86,7 +86,8 @@ def make_plan(
     outs = _outs(found.pictures, out, suffix)
     for_all = single_mask(masks)
     mask_of, problems = _masks_of(masks) if masks and not for_all else ({}, [])
-    inputs = {os.path.realpath(path) for path in {file.path for file in (*found.pictures, *mask_of.values())}}
+    read = (*found.pictures, *mask_of.values(), *([for_all] if for_all else ()))
+    inputs = {os.path.realpath(path) for path in {file.path for file in read}}
 
     plan = Plan([], 0, found.problems + problems if share.rank == 0 else [], found.ignored)
     for photo, path in list(zip(found.pictures, outs))[share.rank :: share.count]:

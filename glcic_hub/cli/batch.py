@@ -74,7 +74,10 @@ def run(args: argparse.Namespace) -> None:
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:
             say(args, f"{quoted(name)}: {sentence}")
-        raise FailedWork(f"not all were completed; {quoted(errors_file(args.out, share))} says which and why")
+        message = f"not all were completed; {quoted(errors_file(args.out, share))} says which and why"
+        if share.count == 1:
+            raise FailedWork(message)
+        say(args, message)  # launchers end all other processes when one fails
 
 
 def _counted(plan: Plan) -> str:

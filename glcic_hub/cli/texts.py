@@ -132,6 +132,7 @@ what goes wrong:
 several machines or GPUs:
   Processes share the GPUs of a machine. Where RANK and WORLD_SIZE are set, as torchrun and accelerate launch do, every
   such process takes its share of the pictures, with --processes 1 as default, and writes its own errors-RANK.jsonl.
+  It ends with exit code 0 also when pictures failed, because launchers end all processes when one of them fails.
   The result is the same, whatever the number of processes.
 
 examples:

@@ -71,6 +71,11 @@ def done(mixed, model) -> tuple[int, str, str]:
     return said
 
 
+def save_text(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}\n")
+
+
 def errors(path: Path) -> dict[str, str]:
     return {row["name"]: row["error"] for row in map(json.loads, path.read_text().splitlines())}
 
@@ -133,6 +138,8 @@ class TestMixedFolder:
         arguments = ["photos", "--masks", "masks", "-o", "ranks", "--model", model]
         started = [start(mixed, *arguments, environment={"RANK": str(rank), "WORLD_SIZE": "2"}) for rank in (0, 1)]
         said = [end(process) for process in started]
+        assert [code for code, _, _ in said] == [0, 0]  # launchers would end one rank when the other fails
+        assert all("says which and why" in err for _, _, err in said)
         counts = [int(err.split(" completed")[0].split()[-1]) for _, _, err in said]
         assert sum(counts) == len(GOOD) and min(counts) > 0
         results, wanted = files(mixed / "ranks"), files(mixed / "out")
@@ -175,6 +182,21 @@ class TestOptions:
             assert found == image.quantization
         assert "'photos/opaque.png' has no transparency" in (tmp_path / "out" / "errors.jsonl").read_text()
 
+    def test_error_files_of_other_runs_go_when_all_is_well(self, tmp_path, model):
+        make_photos(tmp_path, 1)
+        for name in ("errors.jsonl", "errors-0.jsonl", "errors-1.jsonl", "errors-of-mine.jsonl"):
+            save_text(tmp_path / "out" / name)
+        assert batch(tmp_path, "photos", "--masks", "masks", "-o", "out", "--model", model)[0] == 0
+        assert sorted(files(tmp_path / "out")) == ["000.png", "errors-of-mine.jsonl"]
+
+    def test_a_rank_leaves_the_error_files_of_the_others(self, tmp_path, model):
+        make_photos(tmp_path, 2)
+        for name in ("errors.jsonl", "errors-0.jsonl", "errors-1.jsonl", "errors-2.jsonl"):
+            save_text(tmp_path / "out" / name)
+        arguments = ["photos", "--masks", "masks", "-o", "out", "--model", model]
+        assert batch(tmp_path, *arguments, environment={"RANK": "0", "WORLD_SIZE": "2"})[0] == 0
+        assert sorted(files(tmp_path / "out")) == ["000.png", "errors-1.jsonl"]
+
     def test_the_settings_of_the_filling_reach_the_processes(self, tmp_path, model):
         save(samples(0), tmp_path / "photos" / "a.png")
         save(HOLE, tmp_path / "mask.png")
@@ -200,6 +222,8 @@ class TestWrongUse:
         make_photos(tmp_path, 2)
         save(samples(3), tmp_path / "photos" / "000.jpg")
         (tmp_path / "text.png").write_text("no picture")
+        save(samples(4), tmp_path / "photos2" / "a.png")
+        save(HOLE, tmp_path / "done" / "a.png")
         return tmp_path
 
     @pytest.mark.parametrize(
@@ -213,6 +237,8 @@ class TestWrongUse:
             (["masks", "-o", "o" * 300], "File name too long"),
             (["masks", "-o", "out", "--quality", "5"], "PNG is always exact"),
             (["missing", "-o", "out"], "cannot read 'missing': No such file"),
+            (["photos2", "--masks", "done/a.png", "-o", "done"], "'done/a.png' would be written over an input"),
+            (["photos2", "--masks", "done/a.png", "-o", "done", "--force"], "would be written over an input"),
         ],
     )
     def test_message(self, here, capsys, arguments, message):
