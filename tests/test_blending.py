@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage import data as photos
 
 from glcic_hub import blending
 from glcic_hub.blending import BLENDS, continue_harmonically, correct_seam, feather_seam
@@ -138,6 +139,18 @@ def test_half_the_resolution_gives_nearly_the_same(monkeypatch, largest):
     assert max(steps) < 0.02
     np.testing.assert_array_equal(result[is_given], values[is_given])
     assert (result[~is_given & ~wanted] == 0).all()
+
+
+def test_half_the_resolution_is_as_near_as_its_comment_says(monkeypatch):
+    picture = photos.astronaut().astype(np.float32) / 255
+    hole = box_mask((512, 512), slice(106, 406), slice(106, 406))
+    fill = np.full_like(picture, 0.5)
+    assert np.count_nonzero(hole) > 4 * blending.LARGEST_SYSTEM
+    result = correct_seam(fill, picture, hole, ~hole)
+    monkeypatch.setattr(blending, "LARGEST_SYSTEM", 2**20)
+    levels = 255 * np.abs(result - correct_seam(fill, picture, hole, ~hole))
+    assert 0 < levels[hole].mean() < 0.2 and levels.max() < 4
+    assert max(np.abs(np.diff(levels, axis=axis)).max() for axis in (0, 1)) < 2
 
 
 @OFTEN
