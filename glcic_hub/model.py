@@ -167,12 +167,14 @@ class GLCICModel(
         )
         settings = {**_read_config(config_path), **config}
         try:
-            model = cls(**settings)
-        except (TypeError, ValueError) as error:
+            with torch.device("meta"):  # no memory and no time for values that the file replaces
+                model = cls(**settings)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {error}") from error
-        _load_strictly(model, weights)
         model.compute_dtype = dtype or torch_dtype
-        return model.to(model.compute_dtype or torch.float32).eval()
+        _load_strictly(model, weights, model.compute_dtype or torch.float32)
+        model.mean = torch.tensor(model._hub_mixin_config["mean"], dtype=model.dtype)
+        return model.eval()
 
     def save_pretrained(
         self,
@@ -295,8 +297,8 @@ def _check_download(path: Path) -> None:
         raise ValueError(f"{path} is damaged; load it again with force_download=True")
 
 
-def _load_strictly(model: nn.Module, path: Path) -> None:
-    """Load every tensor of the file into the model, or raise without having changed the model."""
+def _load_strictly(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
+    """Give the model every tensor of the file, in this type, or raise without having changed the model."""
     try:
         state = load_file(path)
     except SafetensorError as error:
@@ -311,4 +313,6 @@ def _load_strictly(model: nn.Module, path: Path) -> None:
     ]
     if problems:
         raise ValueError(f"{path} does not fit {type(model).__name__}: {'; '.join(problems)}")
-    model.load_state_dict(state)
+    # Copied once, in any case: safetensors' own tensors are the file's pages.
+    copied = {key: value.to(dtype if value.is_floating_point() else None, copy=True) for key, value in state.items()}
+    model.load_state_dict(copied, assign=True)

@@ -327,8 +327,25 @@ def test_a_model_is_never_half_loaded(model, folder):
     edit_weights(folder, drop("network.output.bias"))
     other = make_model(seed=1)
     with pytest.raises(ValueError, match="missing network.output.bias"):
-        model_module._load_strictly(other, folder / "model.safetensors")
+        model_module._load_strictly(other, folder / "model.safetensors", torch.float32)
     assert_same_state(other.state_dict(), make_model(seed=1).state_dict())
+
+
+def test_the_weights_are_no_longer_those_of_the_file(model, folder):
+    loaded = GLCICModel.from_pretrained(folder)
+    with open(folder / "model.safetensors", "r+b") as file:  # in place: the same pages
+        size = file.seek(0, 2)
+        file.seek(size // 2)
+        file.write(b"\0" * (size - size // 2))
+    assert_same_state(loaded.state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize("base_channels", [10**5, 10**12])
+def test_settings_that_ask_for_a_giant_cost_nothing(folder, base_channels):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"base_channels": base_channels}))
+    with pytest.raises(ValueError, match="does not fit|make no GLCICModel"):
+        GLCICModel.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("share", [0, 0.00005, 0.01, 0.5, 0.999999], ids=str)
