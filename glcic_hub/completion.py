@@ -1,12 +1,15 @@
 """From a picture and a mask to the fill: the part of the pipeline that needs no diffusers."""
 
+import copy
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
-from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
+from glcic_hub.network import SIZE_MULTIPLE, CompletionNetwork, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes
 from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
@@ -29,16 +32,33 @@ class Completer:
     Args:
         model: the completion model; it stays as it is.
         device: where to compute; the model's own without it.
+
+    Attributes:
+        network: the folded network, of the type `dtype`, on `device`.
     """
 
     def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
+        self.model = model
         self.device = torch.device(device) if device is not None else model.device
-        dtype = model.compute_dtype or fastest_dtype(model.dtype, self.device)
+        self.dtype = model.compute_dtype or fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
         self.max_hole_size = model.max_hole_size
         network = fold_batchnorm(model.network)  # before anything is rounded
-        self.network = network.to(self.device, dtype, memory_format=torch.channels_last)
+        self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device, torch.float32)
+
+    def with_network(self, network: CompletionNetwork) -> "Completer":
+        """The same with another folded network, which may be changed."""
+        other = copy.copy(self)
+        other.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
+        return other
+
+    def holes(self, mask: np.ndarray, working_size: int | None = None) -> Iterator[Hole]:
+        """The holes of a mask and the scales at which the network is shown them; the arguments are those of a call."""
+        largest, reduced_size = self.max_hole_size, REDUCED_SIZE * self.max_hole_size
+        if working_size is not None:
+            largest = reduced_size = working_size
+        return find_holes(mask, self.sample_size, largest, reduced_size)
 
     @torch.inference_mode()
     def __call__(
@@ -72,11 +92,8 @@ class Completer:
             raise ValueError(
                 "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
             )
-        largest, reduced = self.max_hole_size, REDUCED_SIZE * self.max_hole_size
-        if working_size is not None:
-            largest = reduced = working_size
         fill = np.zeros(rgb.shape, np.float32)
-        for hole in find_holes(mask, self.sample_size, largest, reduced):
+        for hole in self.holes(mask, working_size):
             frame = view_of(hole.box, mask.shape, context=1, least=0)
             own = hole.mask_in(frame)
             raw = np.zeros(rgb[frame].shape, np.float32)
@@ -112,7 +129,7 @@ class Completer:
             completed = self._run(image, 1 - known, wanted)
         else:
             size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in mask.shape]
-            image, known = _reduce(image, known, size)
+            image, known = reduced(image, known, size)
             wanted = (1 - known) * _near(F.interpolate(wanted, size, mode="area") > 0)
             # The seam is treated here too: enlarging mixes the rim with known pixels, hiding what is wrong there.
             fill = self._run(image, 1 - known, wanted)
@@ -152,7 +169,7 @@ def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _reduce(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+def reduced(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Make image and map of known pixels smaller; each new pixel is the mean of the known ones that it covers."""
     weight = F.interpolate(known, size, mode="bilinear", antialias=True)
     total = F.interpolate(image * known, size, mode="bilinear", antialias=True)

@@ -32,7 +32,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,7 @@ try:
 except ImportError as error:
     sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
 
+from glcic_hub.adaptation import TooLittleKnown, adapted
 from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
@@ -118,6 +119,33 @@ def opencv_method(flag: int) -> Method:
 
     def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return cv2.inpaint(rgb, mask.astype(np.uint8), INPAINT_RADIUS, flag) / np.float32(255)
+
+    return complete
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model and how it is used: `adapt_steps`, `texture` and `blend` as in `GLCICPipeline.__call__`."""
+
+    model: str
+    adapt_steps: int = 0
+    texture: str | None = None
+    blend: str | None = "poisson"
+
+    def __str__(self) -> str:
+        steps = f" + {self.adapt_steps} steps" if self.adapt_steps else ""
+        return self.model + steps + (" + texture" if self.texture else "") + ("" if self.blend else " - seam")
+
+
+def model_method(completer: Completer, variant: Variant) -> Method:
+    """A model as a method; pictures of which too little is known for learning from them are completed without."""
+
+    def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        try:
+            own_completer = adapted(completer, rgb, mask, variant.adapt_steps)
+        except TooLittleKnown:
+            own_completer = completer
+        return own_completer(rgb, mask, blend=variant.blend, texture=variant.texture)
 
     return complete
 
@@ -223,6 +251,24 @@ def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -
         print(f"{name:{width}}  " + "  ".join(cells) + f"  {seconds[name]:9.3f}")
 
 
+def recorded(means: dict[str, dict], seconds: dict[str, float], variants: list[Variant]) -> dict[str, dict]:
+    """Sections of the record: figures and seconds of the methods; those of models used otherwise in their own."""
+    record = {"figures": dict(means), "seconds_per_picture": dict(seconds)}
+    for variant in variants:
+        ending = ("_adapted" if variant.adapt_steps else "") + ("_with_texture" if variant.texture else "")
+        ending += "" if variant.blend else "_without_blending"
+        if not ending:
+            continue
+        for section in ("figures", "seconds_per_picture"):
+            value = record[section].pop(str(variant))
+            own = record.setdefault(section + ending, {})
+            if variant.adapt_steps:
+                own.setdefault(variant.model, {})[str(variant.adapt_steps)] = value
+            else:
+                own[variant.model] = value
+    return record
+
+
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; the holes' lengths that are not given are those of 256 px in proportion."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -237,6 +283,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, help=f"pixels; {at_256} at --size 256, in proportion at others")
     parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="kind of holes")
     parser.add_argument("--texture", action="store_true", help='measure each model with texture="photo", too')
+    parser.add_argument(
+        "--adapt", metavar="N", nargs="+", type=int, default=[], help="measure each model with adapt_steps=N, too"
+    )
+    parser.add_argument("--no_blend", action="store_true", help="measure each model with blend=None, too")
     parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
@@ -245,6 +295,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     for name in ("limit", "sheet_count"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
+    if any(steps < 1 for steps in args.adapt):
+        parser.error("--adapt must be at least 1; without it each model is measured as it is")
     for name in ("min_hole_size", "max_hole_size", "hole_margin"):
         if getattr(args, name) is None:
             setattr(args, name, round(getattr(Protocol, name) * args.size / Protocol.size))
@@ -256,9 +308,11 @@ def run(args: argparse.Namespace) -> None:
     protocol = Protocol(args.protocol, args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
-    methods |= {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
-    textured = {f"{name} + texture": name for name in args.model} if args.texture else {}
-    methods |= {variant: partial(methods[name], texture="photo") for variant, name in textured.items()}
+    textures = [None, "photo"] if args.texture else [None]
+    variants = [Variant(*choice) for choice in product(args.model, [0, *args.adapt], textures)]
+    variants += [Variant(name, blend=None) for name in args.model if args.no_blend]
+    completers = {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
+    methods |= {str(variant): model_method(completers[variant.model], variant) for variant in variants}
     models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
@@ -270,13 +324,10 @@ def run(args: argparse.Namespace) -> None:
         record = {
             "protocol": {**asdict(protocol), "seed": SEED},
             "data": {"sources": source_names(args.data), "pictures": len(pictures)},
-            "figures": {name: figures for name, figures in means.items() if name not in textured},
+            **recorded(means, seconds, variants),
             "models": models,
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
-            "seconds_per_picture": {name: value for name, value in seconds.items() if name not in textured},
         }
-        if textured:
-            record["figures_with_texture"] = {name: means[variant] for variant, name in textured.items()}
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps(record, indent=2) + "\n")
 

@@ -80,6 +80,11 @@ def processes(text: str) -> int:
     return _whole_number(text, 1000)
 
 
+def steps(text: str) -> int:
+    """A number of steps; there may be none."""
+    return 0 if text == "0" else _whole_number(text, 10_000)
+
+
 def _quality(text: str) -> int:
     return _whole_number(text, 100)
 

@@ -1,5 +1,6 @@
 """The Space called by programs: right answers, sentences for errors, many callers at once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +34,28 @@ def test_detail_from_the_photo(client, photo, mask, hole, model_folder):
     path = client.predict(image=handle_file(photo), mask=handle_file(mask), detail=True, api_name="/inpaint")
     pipe = GLCICPipeline.from_pretrained(model_folder)
     assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), hole, texture="photo").images[0])
+
+
+def test_learning_from_the_photo(client, photo, mask, hole, model_folder):
+    wanted = GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), hole, adapt_steps=20).images[0]
+    path = client.predict(image=handle_file(photo), mask=handle_file(mask), steps=20, api_name="/inpaint")
+    assert np.array_equal(np.asarray(Image.open(path)), wanted)
+    files = [handle_file(photo)], [handle_file(mask)]
+    (path,) = client.predict(photos=files[0], mask_files=files[1], steps=20, api_name="/inpaint_batch")
+    assert np.array_equal(np.asarray(Image.open(path)), wanted)
+    with pytest.raises(AppError, match="from 0 to 200 steps"):
+        client.predict(image=handle_file(photo), mask=handle_file(mask), steps=201, api_name="/inpaint")
+
+
+def test_the_steps_are_shown_while_it_learns(client, photo, mask):
+    job = client.submit(image=handle_file(photo), mask=handle_file(mask), steps=200, api_name="/inpaint")
+    seen = set()
+    while not job.done():
+        for unit in job.status().progress_data or []:
+            seen.add((unit.desc, unit.length))
+        time.sleep(0.02)
+    job.result()
+    assert seen == {("Learning from the photo", 200)}
 
 
 def test_several_photos(client, photo, mask, expected):

@@ -17,6 +17,7 @@ from PIL import Image
 from skimage import data as photos
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from glcic_hub.adaptation import adapted
 from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import GLCICModel
@@ -288,6 +289,55 @@ def test_texture_is_measured_beside_the_plain_completion(folder, model_folder, t
     assert f"{name} + texture" in capsys.readouterr().out
 
 
+def test_the_network_without_blending_is_measured_beside_it(folder, model_folder, tmp_path):
+    name = str(model_folder)
+    options = ["--data", str(folder), "--model", name, *SMALL]
+    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--no_blend")
+    completer = Completer(GLCICModel.from_pretrained(name, dtype=torch.float32))
+    raw = {"telea": completer, "without": partial(completer, blend=None)}
+    expected, _, _ = evaluate.evaluate(sorted(find_pictures([folder]), key=lambda p: p.name), raw, FACES)
+    assert record["figures_without_blending"] == {name: expected["without"]}
+    assert record["figures"] == plain["figures"] and expected["without"] != plain["figures"][name]
+
+
+@pytest.mark.parametrize("texture", [None, "photo"])
+def test_learning_from_each_picture_is_measured_beside_the_plain_completion(
+    folder, model_folder, tmp_path, capsys, texture
+):
+    name, options = str(model_folder), ["--texture"] if texture else []
+    record = record_of(
+        tmp_path, "--data", str(folder), "--model", name, "--limit", "2", *SMALL, "--adapt", "1", "3", *options
+    )
+    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
+
+    def learning(steps: int, **options):
+        return lambda rgb, mask: adapted(completer, rgb, mask, steps)(rgb, mask, **options)
+
+    wanted = {f"{steps} {detail}": learning(steps, texture=detail) for steps in (1, 3) for detail in (None, texture)}
+    pictures = find_pictures([folder])[:2]
+    expected, _, _ = evaluate.evaluate(pictures, wanted | {"plain": completer}, FACES)
+    assert list(record["figures"]) == ["telea", "navier-stokes", name]
+    assert record["figures"][name] == expected["plain"]
+    assert record["figures_adapted"] == {name: {"1": expected["1 None"], "3": expected["3 None"]}}
+    assert expected["1 None"] != expected["3 None"] != expected["plain"]
+    assert record["seconds_per_picture_adapted"][name].keys() == {"1", "3"}
+    if texture:
+        assert record["figures_adapted_with_texture"] == {name: {"1": expected["1 photo"], "3": expected["3 photo"]}}
+        assert record["figures_with_texture"].keys() == {name}
+    else:
+        assert not any("texture" in section for section in record)
+    table = capsys.readouterr().out
+    assert f"{name} + 3 steps " in table and (f"{name} + 3 steps + texture" in table) == bool(texture)
+
+
+def test_a_picture_of_which_too_little_is_known_is_measured_without_learning(model_folder):
+    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
+    rgb, mask = photos.astronaut()[:64, :64], np.ones((64, 64), bool)
+    mask[:8, :8] = False
+    method = evaluate.model_method(completer, evaluate.Variant("tiny", 2, None))
+    np.testing.assert_array_equal(method(rgb, mask), completer(rgb, mask))
+
+
 def test_limit_takes_the_first_pictures(folder, methods, tmp_path):
     record = record_of(tmp_path, "--data", str(folder), "--model", "--limit", "2", *SMALL)
     expected, _, _ = evaluate.evaluate(find_pictures([folder])[:2], {"telea": methods["telea"]}, FACES)
@@ -334,7 +384,7 @@ def test_errors_are_sentences(folder, tmp_path):
     assert "damaged.png" in message_of("--data", str(tmp_path), "--model", *SMALL)
 
 
-@pytest.mark.parametrize("option", ["--limit", "--sheet_count"])
+@pytest.mark.parametrize("option", ["--limit", "--sheet_count", "--adapt"])
 def test_numbers_below_one_are_refused(capsys, option):
     with pytest.raises(SystemExit):
         main(["--data", "x", option, "0"])
