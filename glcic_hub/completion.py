@@ -138,7 +138,12 @@ class Completer:
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
     def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return complete_holes(self.network, image, mask, self.mean, wanted)
+        completed = complete_holes(self.network, image, mask, self.mean, wanted)
+        if not completed.isfinite().all():
+            raise ValueError(
+                f"the model's values are not finite: its weights are damaged, or too large for {self.dtype}"
+            )
+        return completed
 
 
 def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:

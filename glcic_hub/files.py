@@ -3,6 +3,7 @@
 Importing this module imports neither torch nor PIL, so that the command line can check names before it does.
 """
 
+import errno
 import io
 import math
 import os
@@ -72,8 +73,13 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError)."""
+    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError).
+
+    OSError, too, if there is something else than a file: a folder, a pipe, a device.
+    """
     target = Path(os.path.realpath(path))  # A link stays a link.
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "there is something that is no file", str(path))
     # open instead of tempfile, whose files are not readable for others whatever the umask says.
     unfinished = target.with_name(f".glcic-{secrets.token_hex(8)}.tmp")
     try:

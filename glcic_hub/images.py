@@ -4,7 +4,9 @@ The canonical form is what the network and the mask work on: 8-bit RGB, upright 
 `Picture` keeps what came in, so that completing it writes new samples under the mask and touches no other sample.
 """
 
+import logging
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,9 @@ _TO_UPRIGHT = {
     8: np.rot90,
 }
 _UNDOES = {orientation: orientation for orientation in _TO_UPRIGHT} | {6: 8, 8: 6}
+
+# Python prints what a logger without any handler says; Pillow's says things about damaged files.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 
@@ -140,7 +145,7 @@ class Picture:
             samples[mask, :3] = _eight_bit(fill[mask])
         result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
         if "exif" in result.info:
-            result.info["exif"] = _without_thumbnail(result.info["exif"])
+            result.info["exif"] = _without_thumbnail(result.info["exif"], self.orientation)
         return result
 
 
@@ -181,22 +186,26 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
 
 
 def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
-    """A PIL image with its samples in memory. ValueError if it is too large, OSError if it cannot be read."""
+    """A PIL image with its samples in memory.
+
+    ValueError if it is too large, or a pipe or device; OSError if it cannot be read.
+    """
     is_path = not isinstance(image, Image.Image)
     name = os.fspath(image) if is_path else getattr(image, "filename", "")
     picture = f"the picture {name!r}" if name else "the picture"
+    if is_path and _is_pipe_or_device(image):
+        raise ValueError(f"{picture} is a pipe or a device; save it as a file first")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _warnings_of_pillow_off():
             if is_path:
                 with Image.open(image) as opened:
-                    opened.load()
+                    _load(opened)
                 image = opened
             else:
-                image.load()
+                _load(image)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{picture} is too large to read, make it smaller: {error}") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+    except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
         raise
     except Exception as error:  # The decoders raise SyntaxError, EOFError, struct.error and more.
         raise OSError(f"{picture} is not readable, it is damaged, closed or not a picture: {error}") from error
@@ -205,28 +214,55 @@ def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
     return image
 
 
+def _warnings_of_pillow_off() -> warnings.catch_warnings:
+    """Pillow warns of large pictures, which are welcome, and of damaged metadata, which are no reason for refusal."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def _is_pipe_or_device(path: str | os.PathLike) -> bool:
+    """A pipe may never say anything, and a device never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # opening it says why
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _load(image: Image.Image) -> None:
+    if image.format == "EPS" and image.tile:  # Pillow would have Ghostscript run it, for as long as it likes
+        raise ValueError("it is a PostScript program and not a picture; save it as PNG first")
+    image.load()
+
+
 def exif_orientation(image: Image.Image) -> int:
     """1 to 8 as EXIF has it, of a loaded image (loading a TIFF file turns it); 1 where viewers find none they know."""
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        with _warnings_of_pillow_off():
+            orientation = image.getexif().get(_ORIENTATION_TAG)
         return orientation if orientation in _TO_UPRIGHT else 1
     except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds, and are no reason to refuse a picture.
         return 1
 
 
-def _without_thumbnail(exif: bytes) -> bytes:
-    """EXIF data without the camera's small picture, which still shows what was filled."""
+def _without_thumbnail(exif: bytes, orientation: int) -> bytes:
+    """EXIF data without the camera's small picture, which still shows what was filled.
+
+    Of damaged data, which may hide one, `orientation` alone is left: without it XMP data would count.
+    """
     try:
-        tags, kept = Image.Exif(), Image.Exif()
-        for copy in (tags, kept):
-            copy.load(exif)
-        if not tags.get_ifd(ExifTags.IFD.IFD1):
-            return exif
-        for inner in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            kept.get_ifd(inner)  # what has been read is written, all else is not
-        return kept.tobytes()
-    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds; what cannot be read may hide a thumbnail.
-        return b""
+        with _warnings_of_pillow_off():
+            tags, kept = Image.Exif(), Image.Exif()
+            for copy in (tags, kept):
+                copy.load(exif)
+            if not tags.get_ifd(ExifTags.IFD.IFD1):
+                return exif
+            for inner in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+                kept.get_ifd(inner)  # what has been read is written, all else is not
+            return kept.tobytes()
+    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds
+        alone = Image.Exif()
+        alone[_ORIENTATION_TAG] = orientation
+        return alone.tobytes()
 
 
 def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
@@ -234,10 +270,17 @@ def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
     return _TO_UPRIGHT[orientation](stored)
 
 
-def to_array(array: np.ndarray | torch.Tensor) -> np.ndarray:
-    """The same samples and axes as an array in native byte order; bfloat16 becomes float32, which holds it exactly."""
+def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
+    """The same samples and axes as an array in native byte order; bfloat16 becomes float32, which holds it exactly.
+
+    TypeError for tensors that NumPy cannot hold (sparse, quantized, float8, without data, ...); `what` names them.
+    """
     if isinstance(array, torch.Tensor):
-        return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
+        try:
+            return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
+        except (TypeError, NotImplementedError) as error:
+            kind = f"{array.dtype}, {array.layout}, on {array.device.type}"
+            raise TypeError(f"{what} is a tensor ({kind}) without plain numbers; make it a dense float one") from error
     return np.asarray(array, dtype=array.dtype.newbyteorder("="))
 
 
@@ -322,7 +365,7 @@ def _channels_last(array: np.ndarray | torch.Tensor) -> np.ndarray:
         raise ValueError(f"a picture given as {kind} must have shape (H, W) or {layout}, got {shape}{advice}")
     if 0 in shape:
         raise ValueError(f"the picture has no pixels, its shape is {shape}")
-    samples = to_array(array)
+    samples = to_array(array, "the picture")
     if samples.ndim == 2:
         return samples[..., None]
     return samples.transpose(1, 2, 0) if is_tensor else samples

@@ -173,7 +173,7 @@ def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     shape = tuple(mask.shape)
     if 0 in shape:
         raise ValueError(f"the mask has no pixels, its shape is {shape}")
-    levels = to_array(mask)
+    levels = to_array(mask, "the mask")
     if levels.ndim == 2:
         return levels
     if isinstance(mask, torch.Tensor):

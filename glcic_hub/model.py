@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import index
 from pathlib import Path
 
 import torch
@@ -25,6 +26,9 @@ PRETRAINED_DIR = Path(__file__).parent / "pretrained"
 DEFAULT_NAME = "glcic-scenes"
 PIPELINE_COMPONENT = "completion_network"
 """What a pipeline calls the model, and the folder in which it saves it."""
+
+MAX_SAMPLE_SIZE = 10_000
+"""Pixels; far more than anybody trains at. Surroundings of this order are looked at around each hole."""
 
 PAPER_URL = "https://doi.org/10.1145/3072959.3073659"
 CARD_TEMPLATE = """---
@@ -80,6 +84,9 @@ class GLCICModel(
         super().__init__()
         if len(mean) != 3 or not all(0 <= value <= 1 for value in mean):
             raise ValueError(f"mean must be three numbers from 0 to 1 (RGB); got {mean}")
+        sample_size, max_hole_size = index(sample_size), index(max_hole_size)
+        if sample_size > MAX_SAMPLE_SIZE:
+            raise ValueError(f"sample_size must be at most {MAX_SAMPLE_SIZE} pixels; got {sample_size}")
         if not 0 < max_hole_size <= sample_size:
             raise ValueError(f"max_hole_size must be from 1 to sample_size={sample_size}; got {max_hole_size}")
         self.sample_size = sample_size
@@ -89,8 +96,8 @@ class GLCICModel(
         self._hub_mixin_config = {
             "base_channels": int(base_channels),
             "mean": [float(value) for value in mean],
-            "sample_size": int(sample_size),
-            "max_hole_size": int(max_hole_size),
+            "sample_size": sample_size,
+            "max_hole_size": max_hole_size,
         }
         # in the config, therefore not in the weights file
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
@@ -169,8 +176,9 @@ class GLCICModel(
         try:
             with torch.device("meta"):  # no memory and no time for values that the file replaces
                 model = cls(**settings)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {error}") from error
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            what = str(error).partition("\n")[0]  # torch adds where in its source it happened
+            raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {what}") from error
         model.compute_dtype = dtype or torch_dtype
         _load_strictly(model, weights, model.compute_dtype or torch.float32)
         model.mean = torch.tensor(model._hub_mixin_config["mean"], dtype=model.dtype)
@@ -286,7 +294,7 @@ def _read_config(path: Path) -> dict:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         return {key: value for key, value in settings.items() if not key.startswith("_")}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON object with the model's settings: {error}") from error
 
 
@@ -307,12 +315,20 @@ def _load_strictly(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
     problems = [f"missing {key}" for key in wanted if key not in state]
     problems += [f"unexpected {key}" for key in state if key not in wanted]
     problems += [
-        f"{key} is {tuple(state[key].shape)}, wanted {tuple(value.shape)}"
+        f"{key} is {given}, wanted {fitting}"
         for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
+        if key in state and (given := _kind(state[key])) != (fitting := _kind(value))
     ]
     if problems:
         raise ValueError(f"{path} does not fit {type(model).__name__}: {'; '.join(problems)}")
     # Copied once, in any case: safetensors' own tensors are the file's pages.
     copied = {key: value.to(dtype if value.is_floating_point() else None, copy=True) for key, value in state.items()}
+    for key, value in copied.items():
+        if not value.isfinite().all() or (key.endswith("running_var") and (value < 0).any()):
+            raise ValueError(f"{path} is damaged: {key} holds numbers that are not finite, or negative variances")
     model.load_state_dict(copied, assign=True)
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    """Shape, and whether it is of floating point numbers, for comparing and for messages."""
+    return f"{tuple(tensor.shape)}" + ("" if tensor.is_floating_point() else f" of {tensor.dtype}")

@@ -4,6 +4,7 @@ Importing this module makes diffusers know the pipeline and its component; `impo
 """
 
 import os
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -127,18 +128,20 @@ class GLCICPipeline(DiffusionPipeline):
         # 1. Read and check everything before any work is done
         if output_type not in images.OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(images.OUTPUT_TYPES)}; got {output_type!r}")
-        if padding_mask_crop is not None and padding_mask_crop < 0:
+        if padding_mask_crop is not None and not _is_whole(padding_mask_crop, 0):
             raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
-        if working_size is not None and working_size < 1:
+        if working_size is not None and not _is_whole(working_size, 1):
             raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
-        if blend not in BLENDS:
+        if blend not in list(BLENDS):  # a list, because what cannot be a key of a dictionary may have been passed
             raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
         if texture not in TEXTURES:
             raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
-        if adapt_steps < 0:
+        if not _is_whole(adapt_steps, 0):
             raise ValueError(f"adapt_steps must be a number of steps from 0 up; got {adapt_steps}")
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
+        if height is not None and not (_is_whole(height, 1) and _is_whole(width, 1)):
+            raise ValueError(f"height and width must be at least 1, whole numbers of pixels; got {height} and {width}")
         pictures = images.read_all(image)
         fill_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
         _refuse_whole_masks(fill_masks)
@@ -197,6 +200,10 @@ class GLCICPipeline(DiffusionPipeline):
         completer = Completer(model, device)
         self._ready = settings, [tensor.clone() for tensor in tensors], completer
         return completer
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and value >= least
 
 
 def _refuse_whole_masks(fill_masks: list[np.ndarray]) -> None:

@@ -5,6 +5,7 @@ therefore inside the functions.
 """
 
 import argparse
+import sys
 
 from glcic_hub import __version__
 from glcic_hub.cli import batch, convert, demo, export, inpaint
@@ -15,6 +16,8 @@ from glcic_hub.errors import FailedWork, WrongUse
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (`sys.argv` without them); returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # names of files are bytes, which need not be text
+        sys.stdout.reconfigure(errors="surrogateescape")
     args = _parser().parse_args(argv)
     try:
         args.run(args)
@@ -22,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(args, error, 2)
     except FailedWork as error:
         return _fail(args, error, 1)
+    except MemoryError:
+        return _fail(args, "there is not enough memory for a picture of this size; try a smaller one", 1)
     except KeyboardInterrupt as interrupt:
         return _fail(args, str(interrupt) or "interrupted", 130)
     return 0

@@ -60,6 +60,8 @@ def check_may_write(out: Path, force: bool) -> None:
     try:
         if out.is_dir():
             raise WrongUse(f"{quoted(out)} is a folder; -o is the name of the file to write")
+        if out.exists() and not out.is_file():
+            raise WrongUse(f"{quoted(out)} is a pipe or a device and not a file; choose another name with -o")
         if (out.exists() or out.is_symlink()) and not force:
             raise WrongUse(f"{quoted(out)} exists; --force overwrites it")
         if not out.parent.is_dir():
