@@ -42,9 +42,32 @@ def test_the_records_are_of_the_weights_beside_them(name):
         assert record["models"][name]["weights_sha256"] == digest
 
 
+def test_the_table_of_ways_shows_its_record():
+    record = json.loads((ROOT / "docs" / "ways.json").read_text())
+    weights = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
+    assert record["models"][DEFAULT_NAME]["weights_sha256"] == weights
+    assert f"{record['data']['pictures']} of the photos with squares" in README
+    ways = {
+        "the network alone, `blend=None`": ("_without_blending",),
+        "seam correction (default)": ("",),
+        "adapted, `adapt_steps=40`": ("_adapted", "40"),
+        "texture": ("_with_texture",),
+        "both": ("_adapted_with_texture", "40"),
+    }
+    for way, (ending, *steps) in ways.items():
+        (row,) = re.findall(rf"^\| {re.escape(way)} \|(.*)\|$", README, re.MULTILINE)
+        figures, seconds = (record[section + ending][DEFAULT_NAME] for section in ("figures", "seconds_per_picture"))
+        for key in steps:
+            figures, seconds = figures[key], seconds[key]
+        wanted = [f"{figures[figure]:.{digits}f}" for figure, digits in FIGURES.items()]
+        assert [cell.strip(" *") for cell in row.split("|")] == [*wanted, f"{seconds:.2g}"]
+
+
 def test_what_is_said_about_faces_is_in_the_record():
     figures = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures"]
     ours, telea = (figures[name]["hole_psnr"] for name in ("glcic-faces-64", "telea"))
+    raw = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures_without_blending"]
+    assert f"; {raw['glcic-faces-64']['hole_psnr'] - telea:.1f} dB with `blend=None`" in README
     assert f"{ours - telea:.1f} dB ahead of Telea in the hole\n({ours:.2f} against {telea:.2f} dB" in README
 
 
