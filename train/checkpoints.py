@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
 from glcic_hub.files import write_whole
+from train.loading import DamageReport
 
 PROGRESS = "progress.json"
 BEST = "best.json"
@@ -37,14 +38,14 @@ class Progress:
         samples: crops drawn, by all processes together.
         seconds: trained.
         mean: the mean colour that the networks' input has subtracted.
-        damage: state of the main process's `DamageReport`.
+        damage: state of all processes' `DamageReport`, at the last checkpoint.
     """
 
     step: int = 0
     samples: int = 0
     seconds: float = 0.0
     mean: list[float] | None = None
-    damage: dict | None = None
+    damage: dict = field(default_factory=lambda: DamageReport().state_dict())
 
 
 def choose_checkpoint(accelerator: Accelerator, output_dir: Path, wanted: str | None) -> Path | None:

@@ -5,8 +5,9 @@ holes in the same order for one seed, batch, optimizer and schedule. Writes the 
 
     python -m train.compare_initialisations --train_data_dir faces.tar --output_dir runs/initialisations --steps 400
 
-Finished trainings are kept in `--output_dir` and not repeated. The figure is the training PSNR in the hole: hardly any
-picture is seen twice, so that it is a figure about pictures that the network does not know.
+Finished trainings are kept in `--output_dir` and not repeated; those of other settings are refused. The figure is the
+training PSNR in the hole: hardly any picture is seen twice, so that it is a figure about pictures that the network
+does not know.
 """
 
 import argparse
@@ -18,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from glcic_hub.files import write_whole
 from train import train_glcic
+from train.dataset import source_names
 from train.initialisation import INITIALISATIONS
 
 LAST_STEPS = 100
@@ -50,6 +53,41 @@ def completion_losses(init: str, seed: int, args: argparse.Namespace) -> list[fl
         train_glcic.main([*options, "--train_data_dir", *args.train_data_dir, "--output_dir", folder])
         events = EventAccumulator(str(Path(folder, "logs")), size_guidance={"scalars": 0}).Reload()
         return [event.value for event in events.Scalars("completion_loss")]
+
+
+def settings_of(args: argparse.Namespace) -> dict:
+    """What all trainings of a study have in common; JSON types.
+
+    Raises:
+        FileNotFoundError: there are no such data.
+    """
+    names = ("steps", "batch", "learning_rate", "base_channels", "mixed_precision")
+    return {"data": source_names(args.train_data_dir)} | {name: getattr(args, name) for name in names}
+
+
+def kept_losses(file: Path, settings: dict) -> list[float] | None:
+    """The losses of a training that is done, None if it is not.
+
+    Raises:
+        ValueError: the file is not what `main` writes, or of a training with other settings.
+    """
+    if not file.exists():
+        return None
+    try:
+        kept = json.loads(file.read_text())
+        found, losses = dict(kept["settings"]), kept["completion_loss"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} does not hold a training with its settings: remove it to train again") from error
+    if found != settings:
+        names = [name for name in settings | found if found.get(name) != settings.get(name)]
+        theirs, ours = (", ".join(f"{name} {one.get(name)}" for name in names) for one in (found, settings))
+        raise ValueError(f"{file} was made with {theirs}, not with {ours}: choose another --output_dir, or remove it")
+    return losses
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a file that is complete or not there at all."""
+    write_whole(path, (json.dumps(content) + "\n").encode())
 
 
 def psnr(losses: list[float]) -> float:
@@ -115,18 +153,22 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
 
     args.output_dir.mkdir(parents=True, exist_ok=True)
+    # Seed by seed: an interrupted study has compared all that it has run.
+    files = {(init, seed): args.output_dir / f"{init}-{seed}.json" for seed in args.seeds for init in args.inits}
+    try:
+        settings = settings_of(args)
+        done = {training: kept_losses(file, settings) for training, file in files.items()}
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     curves = {init: {} for init in args.inits}
-    for seed in args.seeds:  # seed by seed: an interrupted study has compared all that it has run
-        for init in args.inits:
-            file = args.output_dir / f"{init}-{seed}.json"
-            if not file.exists():
-                print(f"{init}, seed {seed}", flush=True)
-                losses = completion_losses(init, seed, args)
-                file.write_text(json.dumps([round(loss, 6) for loss in losses]))
-            curves[init][str(seed)] = json.loads(file.read_text())
-    settings = {name: getattr(args, name) for name in ("steps", "batch", "learning_rate", "base_channels")}
-    (args.output_dir / "curves.json").write_text(json.dumps({"settings": settings, "completion_loss": curves}) + "\n")
-    (args.output_dir / "table.md").write_text(table(curves) + "\n")
+    for (init, seed), losses in done.items():
+        if losses is None:
+            print(f"{init}, seed {seed}", flush=True)
+            losses = [round(loss, 6) for loss in completion_losses(init, seed, args)]
+            write_json(files[init, seed], {"settings": settings, "completion_loss": losses})
+        curves[init][str(seed)] = losses
+    write_json(args.output_dir / "curves.json", {"settings": settings, "completion_loss": curves})
+    write_whole(args.output_dir / "table.md", (table(curves) + "\n").encode())
     plot(curves, args.output_dir / "curves.svg")
     print(table(curves))
 

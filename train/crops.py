@@ -4,6 +4,7 @@ All sources of pictures (`dataset.py`, `streaming.py`, `device_crops.py`) draw b
 depends on the picture, the seed and the sample number alone.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,8 +37,9 @@ def crop_rng(seed: int, sample: int) -> np.random.Generator:
 
 def check_resize_range(resize_range: tuple[float, float]) -> None:
     """ValueError unless these are two rising numbers from 1 up."""
-    if not 1.0 <= resize_range[0] <= resize_range[1]:
-        raise ValueError(f"resize_range must be two rising numbers from 1.0 up; got {resize_range}")
+    low, high = resize_range
+    if not 1.0 <= low <= high < math.inf:
+        raise ValueError(f"resize_range must be two rising numbers from 1.0 up; got {low} {high}")
 
 
 def draw_crop(
@@ -62,7 +64,11 @@ def draw_crop(
 def crop(
     picture: Image.Image, resolution: int, resize_range: tuple[float, float], rng: np.random.Generator
 ) -> torch.Tensor:
-    """A crop by `draw_crop` of an RGB picture, as float32 (3, resolution, resolution) in [0, 1]."""
+    """A crop by `draw_crop` of an RGB picture, as float32 (3, resolution, resolution) in [0, 1].
+
+    It is cut from the picture at its `reduced_size`, so that it does not depend on whether that is kept in memory.
+    """
+    picture = reduce(picture, resolution, resize_range)
     box = draw_crop(picture.size, resolution, resize_range, rng)
     edges = (box.left, box.top, box.right, box.bottom)
     array = np.asarray(picture.resize((resolution, resolution), Image.Resampling.BICUBIC, edges))
@@ -72,13 +78,13 @@ def crop(
 
 
 def reduced_size(size: tuple[int, int], resolution: int, resize_range: tuple[float, float]) -> tuple[int, int]:
-    """(width, height) of a picture that is kept in memory: the largest that a crop needs, at most its own."""
+    """(width, height) that a picture has when crops are cut from it: the largest that one needs, at most its own."""
     scale = min(1.0, round(resolution * resize_range[1]) / min(size))
     return round(size[0] * scale), round(size[1] * scale)
 
 
 def reduce(picture: Image.Image, resolution: int, resize_range: tuple[float, float]) -> Image.Image:
-    """The picture at its `reduced_size`."""
+    """The picture at its `reduced_size`; one that has it already stays as it is."""
     return picture.resize(reduced_size(picture.size, resolution, resize_range), Image.Resampling.LANCZOS)
 
 

@@ -22,12 +22,15 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset
 
 from glcic_hub import images
+from glcic_hub.batch.sources import PICTURE_SUFFIXES
 from train.crops import SampleOrder, check_resize_range, crop, crop_rng, reduce, reduced_size
 from train.loading import Batch, Damaged, Sample, collate
 from train.memory import check_fits
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow's others include PostScript, a program
+FORMAT_OF = {suffix: kind for suffix, kind in Image.registered_extensions().items() if suffix in PICTURE_SUFFIXES}
+"""The files that `glcic batch` reads, too, as far as this Pillow can; its others include PostScript, a program."""
+
+PICTURE_FORMATS = tuple(dict.fromkeys(FORMAT_OF.values()))
 SIZES_READ = 200  # pictures that are looked at to estimate the cache
 
 
@@ -102,7 +105,7 @@ def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
         paths = _matches(str(source))
         found = [picture for path in paths for picture in (_in_folder(path) if path.is_dir() else _in_shard(path))]
         if not found:
-            raise ValueError(f"no picture in {source}; these are read: {', '.join(sorted(PICTURE_SUFFIXES))}")
+            raise ValueError(f"no picture in {source}; these are read: {', '.join(sorted(FORMAT_OF))}")
         pictures += found
     return pictures
 
@@ -135,14 +138,14 @@ def expand_braces(pattern: str) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[PictureFile]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in FORMAT_OF and p.is_file())
     return [PictureFile(path, path.name) for path in files]
 
 
 def _in_shard(path: Path) -> list[PictureFile]:
     try:
         with tarfile.open(path, "r:") as shard:
-            members = [m for m in shard if m.isfile() and Path(m.name).suffix.lower() in PICTURE_SUFFIXES]
+            members = [m for m in shard if m.isfile() and Path(m.name).suffix.lower() in FORMAT_OF]
             # To tarfile, a shard that was cut between two members or inside a header looks complete.
             shard.fileobj.seek(shard.offset)
             if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -169,7 +172,8 @@ class TrainingCrops(Dataset):
         length: samples in the run.
         seed: decides the order and the crops.
         cache: keep the decoded pictures, reduced to the largest size that a crop needs, in memory. If that would take
-            more than half of the free memory (`memory.LARGEST_SHARE`), a warning says so and they are not kept.
+            more than half of the free memory (`memory.LARGEST_SHARE`), a warning says so and they are not kept; the
+            crops are the same to the last bit.
         cache_copies: processes on this machine that fill such a cache: ranks times workers.
     """
 

@@ -1,8 +1,8 @@
 """All pictures of a training in the memory of one device, and its crops made there, so that no GPU waits for CPUs.
 
-`DeviceCrops` shows the crops of `TrainingCrops`: sample `n` is the same picture, the same box and the same flip. Only
-the resampling is done on the device, by Pillow's bicubic filter (its support grows with the reduction, so that nothing
-is aliased) without Pillow's rounding to 8 bits on the way: a value differs by about 1/255.
+`DeviceCrops` shows the crops of `TrainingCrops`: sample `n` is the same picture, reduced alike, the same box and the
+same flip. Only the crop's own resampling is done on the device, by Pillow's bicubic filter (its support grows with the
+reduction, so that nothing is aliased) without Pillow's rounding to 8 bits on the way: a value differs by about 1/255.
 """
 
 import os

@@ -1,6 +1,7 @@
 """From crops to the batches of a run, with the report on damaged pictures."""
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -96,7 +97,10 @@ def _raise_errors(item: Batch | Exception) -> Batch:
 
 
 class DamageReport:
-    """Counts the damaged pictures of a run and keeps the first names; goes into checkpoints by its state."""
+    """Counts the damaged pictures that a process meets, names them on stderr, and keeps the first names.
+
+    It goes into checkpoints by its state, where there are several processes by what `merged` makes of all of them.
+    """
 
     def __init__(self):
         self.tried = 0
@@ -117,27 +121,34 @@ class DamageReport:
             check_damaged_share(self.count, self.tried, self.names)
 
     def add_all(self, damaged: Iterable[Damaged]) -> None:
-        """Count damaged pictures that were found otherwise."""
-        for name, _ in damaged:
+        """Count damaged pictures that were found otherwise: without a check of their share."""
+        for name, message in damaged:
             self.count += 1
-            if len(self.names) < NAMES_KEPT and name not in self.names:
+            if name in self.names:
+                continue
+            print(f"train_glcic: another picture is taken instead: {message}", file=sys.stderr)
+            if len(self.names) < NAMES_KEPT:
                 self.names.append(name)
 
-    def summary(self) -> str:
-        """One sentence; empty if no picture was damaged."""
-        if not self.count:
-            return ""
-        more = ", ..." if len(self.names) == NAMES_KEPT else ""
-        return f"damaged pictures were met {self.count} times and replaced by others: {', '.join(self.names)}{more}"
-
     def state_dict(self) -> dict:
-        """What `load_state_dict` needs."""
+        """What `load_state_dict` needs; JSON types."""
         return {"tried": self.tried, "count": self.count, "names": list(self.names), "checked": self.checked}
 
-    def load_state_dict(self, state: dict) -> None:
-        """Go on from an earlier report."""
-        self.tried, self.count, self.checked = state["tried"], state["count"], state["checked"]
-        self.names = list(state["names"])
+    def load_state_dict(self, state: dict, rank: int = 0) -> None:
+        """Go on from an earlier report. Of several processes the first takes its counts, so that their sum is right."""
+        self.names, self.checked = list(state["names"]), state["checked"]
+        self.tried, self.count = (state["tried"], state["count"]) if rank == 0 else (0, 0)
+
+
+def merged(states: list[dict]) -> dict:
+    """The state of one report from those of all processes: counts are added, each name is there once."""
+    names = dict.fromkeys(name for state in states for name in state["names"])
+    return {
+        "tried": sum(state["tried"] for state in states),
+        "count": sum(state["count"] for state in states),
+        "names": list(names)[:NAMES_KEPT],
+        "checked": all(state["checked"] for state in states),
+    }
 
 
 def check_damaged_share(count: int, tried: int, names: list[str]) -> None:

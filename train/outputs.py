@@ -15,9 +15,8 @@ from glcic_hub.files import write_whole
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, complete_batch
 from train.checkpoints import UNFINISHED, Progress
-from train.loading import DamageReport
 from train.losses import composite, random_holes
-from train.sources import data_names
+from train.sources import data_names, public_name
 
 
 def save_model(folder: Path, network: CompletionNetwork, config: dict, record: dict, output_dir: Path) -> None:
@@ -45,9 +44,15 @@ def save_model(folder: Path, network: CompletionNetwork, config: dict, record: d
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def training_record(args: argparse.Namespace, progress: Progress, pictures: int | None, damage: DamageReport) -> dict:
-    """The settings, the data and the cost of the weights, for `training.json`. `pictures`: None for a stream."""
+def training_record(args: argparse.Namespace, progress: Progress, pictures: int | None) -> dict:
+    """The settings, the data and the cost of the weights, for `training.json`, which is published with them.
+
+    No folder of this machine is named. `pictures`: how many there are, None for a stream.
+    """
     paths = ("output_dir", "train_data_dir", "data_files", "validation_data_dir", "resume_from_checkpoint")
+    settings = {name: value for name, value in vars(args).items() if name not in paths}
+    for name in ("pretrained_model_name_or_path", "dataset_name"):
+        settings[name] = settings[name] and public_name(settings[name])
     cpu = f"CPU, {torch.get_num_threads()} thread(s)"
     return {
         "steps": progress.step,
@@ -55,12 +60,12 @@ def training_record(args: argparse.Namespace, progress: Progress, pictures: int 
         "crops": progress.samples,
         "pictures": pictures,
         "data": data_names(args),
-        "damaged": {"count": damage.count, "names": damage.names},
+        "damaged": {name: progress.damage[name] for name in ("count", "names")},
         "minutes": round(progress.seconds / 60, 1),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "settings": {name: value for name, value in vars(args).items() if name not in paths},
+        "settings": settings,
     }
 
 

@@ -1,12 +1,14 @@
 """The options of the training: the command line wins over the preset, the preset over the defaults."""
 
 import argparse
+import math
 import tomllib
 from pathlib import Path
 
 import torch
 
 from glcic_hub.network import DISCRIMINATOR_BRANCHES
+from train.crops import check_resize_range
 from train.initialisation import INITIALISATIONS
 
 PRESETS_DIR = Path(__file__).parent / "presets"
@@ -20,6 +22,8 @@ OPTIMIZERS = {
 
 
 COUNTS = (
+    "min_hole_size",
+    "base_channels",
     "train_batch_size",
     "max_train_steps",
     "checkpointing_steps",
@@ -29,6 +33,18 @@ COUNTS = (
     "shuffle_buffer_size",
 )
 """Options that are at least 1."""
+
+FROM_ZERO_UP = (
+    "hole_margin",
+    "dataloader_num_workers",
+    "completion_steps",
+    "discriminator_steps",
+    "perceptual_weight",
+    "alpha",
+    "learning_rate",
+    "discriminator_learning_rate",
+)
+"""Options that are at least 0, and finite."""
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -134,6 +150,15 @@ def _problems(args: argparse.Namespace) -> list[str]:
     if bool(args.train_data_dir) == bool(args.dataset_name):
         return ["--train_data_dir is needed, or --dataset_name; not both"]
     problems = [f"--{name} {getattr(args, name)} is less than 1" for name in COUNTS if getattr(args, name) < 1]
+    problems += [
+        f"--{name} {getattr(args, name)} is not a finite number from 0 up"
+        for name in FROM_ZERO_UP
+        if not 0 <= getattr(args, name) < math.inf
+    ]
+    try:
+        check_resize_range(args.resize_range)
+    except ValueError as error:
+        problems.append(f"--{error}")
     if args.completion_steps > args.max_train_steps:
         problems.append(
             f"--completion_steps {args.completion_steps} is more than --max_train_steps {args.max_train_steps}, "
@@ -152,8 +177,8 @@ def _problems(args: argparse.Namespace) -> list[str]:
         )
     if not 0 <= args.free_form_share <= 1:
         problems.append(f"--free_form_share {args.free_form_share} is not between 0 and 1")
-    if args.perceptual_weight < 0:
-        problems.append(f"--perceptual_weight {args.perceptual_weight} is less than 0")
+    if not 0 <= args.ema_decay < 1:
+        problems.append(f"--ema_decay {args.ema_decay} is not from 0 up and below 1")
     if args.max_hole_size > args.local_size:
         problems.append(f"--max_hole_size {args.max_hole_size} does not fit into --local_size {args.local_size}")
     if args.cache_on_device and args.dataset_name:

@@ -42,7 +42,7 @@ def open_batches(args: argparse.Namespace, crops, first_step: int, accelerator: 
     rank, processes = accelerator.process_index, accelerator.num_processes
     if args.cache_on_device:
         for step in range(first_step, args.max_train_steps):
-            yield Batch(crops.batch(step, args.train_batch_size, rank, processes), crops.damaged if not step else [])
+            yield Batch(crops.batch(step, args.train_batch_size, rank, processes), [])  # `crops.damaged` has them all
         return
     yield from load_batches(
         crops,
@@ -60,6 +60,9 @@ def data_names(args: argparse.Namespace) -> list[str]:
     """Names of the data without folders, for a record."""
     if not args.dataset_name:
         return source_names(args.train_data_dir)
-    is_local = Path(args.dataset_name).exists()
-    files = [Path(pattern).name for pattern in args.data_files or ()]
-    return [Path(args.dataset_name).name if is_local else args.dataset_name, *files]
+    return [public_name(args.dataset_name), *(Path(pattern).name for pattern in args.data_files or ())]
+
+
+def public_name(name: str) -> str:
+    """A name that may be a folder or file of this machine, without the folders around it; any other as it is."""
+    return Path(name).resolve().name if Path(name).exists() else name

@@ -18,11 +18,13 @@ import errno
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -40,7 +42,7 @@ from train.checkpoints import (
 )
 from train.initialisation import initialise
 from train.interruption import Interrupted, StopRequest
-from train.loading import DamageReport
+from train.loading import DamageReport, merged
 from train.losses import completion_loss, composite, local_patches, random_holes, real_or_fake_loss
 from train.outputs import save_model, save_samples, training_record
 from train.perceptual import load_judge, perceptual_loss
@@ -243,8 +245,29 @@ def make_players(args: argparse.Namespace, accelerator: Accelerator, network: Co
     return Players(network, optimizers[0], discriminator, optimizers[1], average, torch.empty(0), judge)
 
 
-def train(args: argparse.Namespace) -> None:
-    """Run Algorithm 1 under the settings of `parse_args`, from the start or from a checkpoint."""
+@dataclass
+class Run:
+    """Everything that a training holds from its first step to its last."""
+
+    args: argparse.Namespace
+    accelerator: Accelerator
+    crops: Any  # as `open_crops` says
+    validation: Validation | None  # of the main process
+    players: Players
+    result: nn.Module  # what is saved: C, or its moving average
+    model_config: dict
+    progress: Progress
+    damage: DamageReport
+    watch: AccuracyWatch = field(default_factory=AccuracyWatch)
+
+    @property
+    def samples_per_step(self) -> int:
+        """Crops that all processes together train with in one step."""
+        return self.args.train_batch_size * self.accelerator.num_processes
+
+
+def open_run(args: argparse.Namespace) -> Run:
+    """Data, networks and optimisers, at the start or as a checkpoint has them."""
     # Without broadcasts of the running statistics: D judges twice before its gradients are taken, and the second
     # broadcast would change what the first judgement's gradients need.
     without_broadcasts = DistributedDataParallelKwargs(broadcast_buffers=False)
@@ -254,17 +277,16 @@ def train(args: argparse.Namespace) -> None:
         project_dir=args.output_dir,
         kwargs_handlers=[without_broadcasts],
     )
-    device, processes, is_main = accelerator.device, accelerator.num_processes, accelerator.is_main_process
+    is_main = accelerator.is_main_process
     torch.manual_seed(args.seed)
     checkpoint = choose_checkpoint(accelerator, args.output_dir, args.resume_from_checkpoint)
     progress = read_progress(checkpoint) if checkpoint else Progress()
 
     crops = open_crops(args, accelerator)
-    samples_per_step = args.train_batch_size * processes
-    progress.samples = progress.samples or progress.step * samples_per_step
     damage = DamageReport()
-    if progress.damage:
-        damage.load_state_dict(progress.damage)
+    damage.load_state_dict(progress.damage, accelerator.process_index)
+    if args.cache_on_device and is_main and not checkpoint:  # each process has found the same ones
+        damage.add_all(crops.damaged)
     validation = Validation(args) if args.validation_data_dir and is_main else None
 
     # Networks and optimisers. A resumed run keeps its mean colour, even if the data or the options are others now.
@@ -283,41 +305,39 @@ def train(args: argparse.Namespace) -> None:
         "max_hole_size": args.max_hole_size,
     }
     players = make_players(args, accelerator, network)
-    players.mean = torch.tensor(progress.mean, device=device)
+    players.mean = torch.tensor(progress.mean, device=accelerator.device)
     if checkpoint:
         load_checkpoint(accelerator, checkpoint, (players.network_optimizer, players.discriminator_optimizer))
     result = players.average.module if players.average else accelerator.unwrap_model(players.network)
+    run = Run(args, accelerator, crops, validation, players, result, model_config, progress, damage)
+    progress.samples = progress.samples or progress.step * run.samples_per_step
+    return run
 
+
+def train(args: argparse.Namespace) -> None:
+    """Run Algorithm 1 under the settings of `parse_args`, from the start or from a checkpoint."""
+    run = open_run(args)
+    accelerator, players, progress = run.accelerator, run.players, run.progress
+    device, is_main = accelerator.device, accelerator.is_main_process
     accelerator.init_trackers("logs")
     if is_main:
-        sample_images = torch.stack(list(crops.first(SAMPLE_PICTURES)))
-        pictures = "a stream" if crops.picture_count is None else f"{crops.picture_count} pictures"
-        print(f"{pictures}, {processes} x {device}, steps {progress.step} to {args.max_train_steps}")
-    seconds_before, started, watch = progress.seconds, time.perf_counter(), AccuracyWatch()
-
-    def write_model(folder):
-        record = training_record(args, progress, crops.picture_count, damage)
-        save_model(folder, result, model_config, record, args.output_dir)
-
-    def validate():
-        figures = validation.measure(result, players.mean)
-        accelerator.log({f"validation_{name}": value for name, value in figures.items()}, step=progress.step)
-        best = read_best(args.output_dir)
-        comparable = best and best["protocol"] == validation.protocol
-        if not comparable or figures["hole_l1_x100"] < best["hole_l1_x100"]:
-            write_model(args.output_dir / "best")
-            mark_best(args.output_dir, progress.step, figures | {"protocol": validation.protocol})
+        sample_images = torch.stack(list(run.crops.first(SAMPLE_PICTURES)))
+        pictures = "a stream" if run.crops.picture_count is None else f"{run.crops.picture_count} pictures"
+        print(f"{pictures}, {accelerator.num_processes} x {device}, steps {progress.step} to {args.max_train_steps}")
+        if progress.step >= args.max_train_steps:  # nothing is left to do but, perhaps, this
+            write_model(run, args.output_dir)
+    seconds_before, started = progress.seconds, time.perf_counter()
 
     bar = tqdm(
         initial=progress.step,
         total=args.max_train_steps,
-        unit_scale=samples_per_step,
+        unit_scale=run.samples_per_step,
         unit="picture",
         mininterval=0.5 if sys.stderr.isatty() else 60,
         disable=not is_main,
     )
     # Closed at the end, whatever ends it: workers that nobody tells to stop would be waited for.
-    batches = contextlib.closing(open_batches(args, crops, progress.step, accelerator))
+    batches = contextlib.closing(open_batches(args, run.crops, progress.step, accelerator))
     with bar, StopRequest() as stop, batches as batches:
         for step, batch in enumerate(batches, start=progress.step):
             done = step + 1
@@ -326,15 +346,12 @@ def train(args: argparse.Namespace) -> None:
             factor = learning_rate_factor(args, step)
             set_learning_rate(players.network_optimizer, args.learning_rate * factor)
             set_learning_rate(players.discriminator_optimizer, args.discriminator_learning_rate * factor)
-            for damaged in batch.damaged:
-                if damaged.name not in damage.names:
-                    print(f"train_glcic: another picture is taken instead: {damaged.message}", file=sys.stderr)
-            damage.add(batch)
+            run.damage.add(batch)
             image = batch.images.to(device, non_blocking=True, memory_format=torch.channels_last)
             log = take_step(args, accelerator, players, step, image, is_logged)
             bar.update()
-            progress.step, progress.samples = done, progress.samples + samples_per_step
-            progress.seconds, progress.damage = seconds_before + time.perf_counter() - started, damage.state_dict()
+            progress.step, progress.samples = done, progress.samples + run.samples_per_step
+            progress.seconds = seconds_before + time.perf_counter() - started
             stopped_by = stop.number()
             is_saved = is_last or stopped_by or done % args.checkpointing_steps == 0
 
@@ -342,28 +359,59 @@ def train(args: argparse.Namespace) -> None:
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in log.items()}
                 require_finite((), values, done)
             if is_logged:
-                if "completion_loss" in values and args.loss_type == "l2":
-                    values["hole_psnr"] = psnr(values["completion_loss"])
-                accelerator.log(values | {"damaged_pictures": damage.count}, step=done)
-                shown = {name: f"{value:.4g}" for name, value in values.items()}
-                bar.set_postfix(phase=phase_of(args, step), **shown, refresh=False)
-                if phase_of(args, step) == 3 and (warning := watch.warning(values["discriminator_accuracy"])):
-                    accelerator.print(f"train_glcic: {warning}", file=sys.stderr)
+                log_step(run, values, bar)
             if is_main and (done % args.sample_steps == 0 or is_last):
-                save_samples(args.output_dir / "samples" / f"{done:07d}.png", result, players.mean, sample_images, args)
+                path = args.output_dir / "samples" / f"{done:07d}.png"
+                save_samples(path, run.result, players.mean, sample_images, args)
             if is_saved:
-                require_finite((players.network, players.discriminator, result), values, done)
-                if validation and (is_last or done % args.validation_steps == 0):
-                    validate()
-                save_checkpoint(accelerator, args.output_dir, progress, args.checkpoints_total_limit)
-                if is_main:
-                    write_model(args.output_dir)
+                require_finite((players.network, players.discriminator, run.result), values, done)
+                save(run)
             if stopped_by and not is_last:
                 accelerator.end_training()
                 raise Interrupted(stopped_by, done)
-    if is_main and progress.seconds == seconds_before:  # there was nothing left to do but, perhaps, this
-        write_model(args.output_dir)
     accelerator.end_training()
+
+
+def log_step(run: Run, values: dict[str, float], bar: tqdm) -> None:
+    """Show and log what `take_step` measured; warn of discriminators that are too strong or too weak."""
+    args, accelerator, done = run.args, run.accelerator, run.progress.step
+    phase = phase_of(args, done - 1)
+    if "completion_loss" in values and args.loss_type == "l2":
+        values = values | {"hole_psnr": psnr(values["completion_loss"])}
+    damaged = accelerator.reduce(torch.tensor(run.damage.count, device=accelerator.device), "sum").item()
+    accelerator.log(values | {"damaged_pictures": damaged}, step=done)
+    bar.set_postfix(phase=phase, **{name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+    if phase == 3 and (warning := run.watch.warning(values["discriminator_accuracy"])):
+        accelerator.print(f"train_glcic: {warning}", file=sys.stderr)
+
+
+def save(run: Run) -> None:
+    """Measure the model, where its time has come, and write a checkpoint and the model."""
+    args, progress = run.args, run.progress
+    progress.damage = merged(gather_object([run.damage.state_dict()]))
+    if run.validation and (progress.step == args.max_train_steps or progress.step % args.validation_steps == 0):
+        validate(run)
+    save_checkpoint(run.accelerator, args.output_dir, progress, args.checkpoints_total_limit)
+    if run.accelerator.is_main_process:
+        write_model(run, args.output_dir)
+
+
+def validate(run: Run) -> None:
+    """Measure the model; one that is better than all before goes to `best/`."""
+    folder, step = run.args.output_dir, run.progress.step
+    figures = run.validation.measure(run.result, run.players.mean)
+    run.accelerator.log({f"validation_{name}": value for name, value in figures.items()}, step=step)
+    best = read_best(folder)
+    comparable = best and best["protocol"] == run.validation.protocol
+    if not comparable or figures["hole_l1_x100"] < best["hole_l1_x100"]:
+        write_model(run, folder / "best")
+        mark_best(folder, step, figures | {"protocol": run.validation.protocol})
+
+
+def write_model(run: Run, folder: Path) -> None:
+    """Write the model as it is now, with its record."""
+    record = training_record(run.args, run.progress, run.crops.picture_count)
+    save_model(folder, run.result, run.model_config, record, run.args.output_dir)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -376,10 +424,26 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:  # before the first step, or for the second time
         print("train_glcic: stopped", file=sys.stderr)
         sys.exit(130)
-    except (ImportError, OSError, ValueError, MemoryError, FloatingPointError) as error:
-        no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = ": make room and go on with --resume_from_checkpoint latest" if no_room else ""
-        sys.exit(f"train_glcic: {error}{remedy}")
+    except (ImportError, OSError, ValueError, MemoryError, FloatingPointError, RuntimeError) as error:
+        sentence = sentence_for(error)
+        if sentence is None:
+            raise
+        sys.exit(f"train_glcic: {sentence}")
+
+
+def sentence_for(error: Exception) -> str | None:
+    """What the user should know of an error that ends the run; None for a RuntimeError that is a mistake of ours."""
+    said = " ".join(str(error).split())
+    go_on = "go on with --resume_from_checkpoint latest"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{said}: make room and {go_on}"
+    if isinstance(error, RuntimeError):  # torch has no kinds of its own for most of what can happen
+        if "DataLoader worker" in said:
+            return f"a process that loads pictures was ended ({said[:200]}): {go_on} and fewer --dataloader_num_workers"
+        if "alloc" in said.lower() or "out of memory" in said.lower():
+            return f"there is not enough memory ({said[:200]}): {go_on} and a smaller --train_batch_size"
+        return None
+    return said or "there is not enough memory"  # Python's own MemoryError says nothing
 
 
 if __name__ == "__main__":

@@ -55,6 +55,18 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> li
     return [name for name in before if not torch.equal(before[name], after[name])]
 
 
+def logged(output: Path, name: str) -> dict[int, float]:
+    """The values that a run, and those it went on from, wrote to its log under this name, by their steps."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    values = {}
+    for events in (output / "logs").rglob("events*"):
+        log = EventAccumulator(str(events)).Reload()
+        if name in log.Tags()["scalars"]:
+            values |= {event.step: event.value for event in log.Scalars(name)}
+    return values
+
+
 def same(one: object, other: object) -> bool:
     """Equal to the last bit: nested dicts and lists of tensors and numbers."""
     if isinstance(one, torch.Tensor):

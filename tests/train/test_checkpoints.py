@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glcic_hub.model import GLCICModel
-from tests.train.runs import assert_same_training_state, completion_weights, moved, run
+from tests.train.runs import assert_same_training_state, completion_weights, logged, moved, run
 from train.checkpoints import checkpoints, flaw_of, read_best
 
 
@@ -181,17 +181,6 @@ def validated_run(tiny_pictures, tmp_path_factory) -> Path:
     options = [*options.split(), "--validation_data_dir", str(tiny_pictures)]
     run(tiny_pictures, output, *options, "--max_train_steps", "30", "--completion_steps", "30")
     return run(tiny_pictures, output, *options, "--resume_from_checkpoint", "latest", "--learning_rate", "10")
-
-
-def logged(output: Path, name: str) -> dict[int, float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    values = {}
-    for events in (output / "logs").rglob("events*"):
-        log = EventAccumulator(str(events)).Reload()
-        if name in log.Tags()["scalars"]:
-            values |= {event.step: event.value for event in log.Scalars(name)}
-    return values
 
 
 def test_best_is_the_lowest_validation_error_and_stays(validated_run):

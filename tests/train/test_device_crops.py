@@ -52,13 +52,14 @@ def test_crops_are_those_of_pillow(pictures, resolution, resize_range):
             assert np.abs(crop.numpy().transpose(1, 2, 0) * 255 - expected).max() < 1.3
 
 
-def test_crops_are_those_of_the_data_loader(pictures):
+@pytest.mark.parametrize("cache", [False, True])
+def test_crops_are_those_of_the_data_loader(pictures, cache):
     on_device = DeviceCrops(pictures, 32, (1.0, 2.0), 5, "cpu")
-    cached = TrainingCrops(pictures, 32, (1.0, 2.0), 24, 5, cache=True)
-    expected = torch.stack([cached[sample] for sample in range(8, 16)])
+    loaded = TrainingCrops(pictures, 32, (1.0, 2.0), 24, 5, cache=cache)
+    expected = torch.stack([loaded[sample] for sample in range(8, 16)])
     assert (on_device.batch(1, 8, 0, 1) - expected).abs().max() < 1.3 / 255
-    assert on_device.picture_count == cached.picture_count == 5
-    for crop, other in zip(on_device.first(9), cached.first(9), strict=True):
+    assert on_device.picture_count == loaded.picture_count == 5
+    for crop, other in zip(on_device.first(9), loaded.first(9), strict=True):
         assert (crop - other).abs().max() < 1.3 / 255
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.by_hand import LONGER, SMALL_RATES, assert_steps_agree
-from tests.train.runs import assert_same_training_state, options_for, run
+from tests.train.runs import assert_same_training_state, logged, options_for, run
 from train.checkpoints import checkpoints, flaw_of
+from train.dataset import TrainingCrops, find_pictures
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +100,24 @@ def test_two_processes_resume_where_they_were(two_processes, tiny_pictures, tmp_
     os.symlink(two_processes / "checkpoint-3", tmp_path / "run" / "checkpoint-3")
     torchrun(tmp_path / "plain.py", "", options_for(tiny_pictures, tmp_path / "run", *options))
     assert_same_training_state(two_processes, tmp_path / "run", step=12)
+
+
+def test_damaged_pictures_of_all_processes_are_counted_also_after_a_resume(tiny_pictures, tmp_path):
+    data = shutil.copytree(tiny_pictures, tmp_path / "data")
+    for name in ("torn", "worn"):
+        (data / f"{name}.png").write_bytes((data / "coffee.png").read_bytes()[:500])
+    options = options_for(data, tmp_path / "run", *OPTIONS, "--logging_steps", "5")
+    torchrun(tmp_path / "plain.py", "", [*options, "--completion_steps", "3", "--max_train_steps", "3"])
+    torchrun(tmp_path / "plain.py", "", [*options, "--resume_from_checkpoint", "latest"])
+    crops = TrainingCrops(find_pictures([data]), 16, (1.0, 1.2), 48, 0)
+    met = [damaged.name for sample in range(48) for damaged in crops.sample(sample).damaged]
+    by_rank = [{d.name for n in range(rank, 48, 2) for d in crops.sample(n).damaged} for rank in range(2)]
+    assert all(by_rank), "each process meets some"
+    damaged = json.loads((tmp_path / "run" / "training.json").read_text())["damaged"]
+    assert damaged["count"] == len(met)
+    assert sorted(damaged["names"]) == ["torn.png", "worn.png"] == sorted(set(met))
+    values = logged(tmp_path / "run", "damaged_pictures")
+    assert values[12] == len(met) and sorted(values) == [3, 5, 10, 12]
 
 
 SIGNALLED = """

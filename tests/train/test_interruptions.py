@@ -243,3 +243,50 @@ train_glcic.main(sys.argv[1:])
     assert "Traceback" not in said
     assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-2", "checkpoint-4"]
     assert json.loads((tmp_path / "run" / "training.json").read_text())["steps"] == 4
+
+
+# What memory that is short looks like: of the process itself, here with more asked for than any machine has, ...
+OUT_OF_MEMORY = ("torch.empty(2**60)", "there is not enough memory (", "a smaller --train_batch_size")
+# ... of a GPU (the exception is the one that torch raises, the words are its own), ...
+OUT_OF_GPU_MEMORY = (
+    "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.\\nGPU 0 has a total capacity')",
+    "there is not enough memory (CUDA out of memory. Tried",
+    "a smaller --train_batch_size",
+)
+# ... and where the system ends a worker.
+KILLED_WORKER = (
+    "os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL); [time.sleep(0.01) for _ in range(500)]",
+    "a process that loads pictures was ended (",
+    "fewer --dataloader_num_workers",
+)
+
+FAILING = """
+import multiprocessing, os, signal, sys, time
+import torch
+from train import train_glcic
+original = train_glcic.take_step
+def failing(args, accelerator, players, step, *rest):
+    if step == 5:
+        {failure}
+    return original(args, accelerator, players, step, *rest)
+train_glcic.take_step = failing
+train_glcic.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause", "remedy"), [OUT_OF_MEMORY, OUT_OF_GPU_MEMORY, KILLED_WORKER], ids=["memory", "GPU", "worker"]
+)
+def test_too_little_memory_ends_the_run_with_a_remedy(start, go_on, failure, cause, remedy):
+    status, said = start(FAILING.format(failure=failure), "--dataloader_num_workers", "1").end()
+    assert status == 1
+    (sentence,) = [line for line in said.splitlines() if line.startswith("train_glcic:")]
+    assert cause in sentence and sentence.endswith(f": go on with --resume_from_checkpoint latest and {remedy}")
+    assert "Traceback" not in said
+    go_on()
+
+
+def test_other_errors_of_torch_keep_their_traceback(start):
+    status, said = start(FAILING.format(failure="torch.ones(2) @ torch.ones(3)")).end()
+    assert status == 1
+    assert "Traceback" in said and "RuntimeError: " in said

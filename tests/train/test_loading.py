@@ -1,9 +1,11 @@
+import json
+
 import pytest
 import torch
 from PIL import Image
 
 from train.dataset import TrainingCrops, find_pictures
-from train.loading import Batch, Damaged, DamageReport, load_batches
+from train.loading import Batch, Damaged, DamageReport, load_batches, merged
 
 
 def batch_of(size: int, damaged: list[str]) -> Batch:
@@ -34,12 +36,34 @@ def test_finished_run_has_no_batches(tmp_path):
 
 def test_report_counts_and_keeps_the_first_names():
     report = DamageReport()
-    assert report.summary() == ""
     for number in range(30):
         report.add(batch_of(8, [f"{number}.png", f"{number // 2}.png"]))
     assert report.count == 60
     assert report.names == [f"{number}.png" for number in range(20)]
-    assert "60 times" in report.summary() and "0.png, 1.png" in report.summary() and "20.png" not in report.summary()
+
+
+def test_report_names_each_picture_when_it_is_met_for_the_first_time(capsys):
+    report = DamageReport()
+    for names in (["a.png", "b.png"], ["b.png"], ["a.png", "c.png"]):
+        report.add(batch_of(2, names))
+    said = [line.rsplit(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["a.png", "b.png", "c.png"]
+
+
+def test_reports_of_several_processes_are_added_and_a_resume_counts_nothing_twice():
+    names = [["a.png", "b.png"], ["b.png"], [], [*(f"{number}.png" for number in range(30))]]
+    reports = [DamageReport() for _ in names]
+    for _ in range(2):  # the second time as resumed processes
+        for report, met in zip(reports, names):
+            report.add(batch_of(9, met))
+        together = json.loads(json.dumps(merged([report.state_dict() for report in reports])))
+        reports = [DamageReport() for _ in names]
+        for rank, report in enumerate(reports):
+            report.load_state_dict(together, rank)
+    assert (together["count"], together["tried"]) == (2 * 33, 2 * (33 + 4 * 9))
+    assert together["names"] == ["a.png", "b.png", *(f"{number}.png" for number in range(18))]
+    assert merged([together]) == together
+    assert not together["checked"]
 
 
 @pytest.mark.parametrize(("damaged_of_ten", "stops"), [(5, False), (6, True)])

@@ -214,6 +214,9 @@ def test_fine_tuning_starts_from_the_given_model(trained, tmp_path):
     tuned = run(folder, tmp_path / "tuned", *options.split(), "--pretrained_model_name_or_path", str(output))
     result = GLCICModel.from_pretrained(tuned)
     assert result.network.base_channels == 4  # the model's, whatever the option says
+    record = (tuned / "training.json").read_text()
+    assert json.loads(record)["settings"]["pretrained_model_name_or_path"] == output.name
+    assert str(output.parent) not in record  # it is published with the weights
     torch.testing.assert_close(result.mean, model.mean)
     for (name, before), after in zip(model.network.named_parameters(), result.network.parameters(), strict=True):
         torch.testing.assert_close(before, after, rtol=0, atol=1e-5, msg=name)
