@@ -5,10 +5,10 @@ Needs torch, huggingface_hub and safetensors; never imports diffusers.
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import index
 from pathlib import Path
 
 import torch
@@ -84,7 +84,7 @@ class GLCICModel(
         super().__init__()
         if len(mean) != 3 or not all(0 <= value <= 1 for value in mean):
             raise ValueError(f"mean must be three numbers from 0 to 1 (RGB); got {mean}")
-        sample_size, max_hole_size = index(sample_size), index(max_hole_size)
+        sample_size, max_hole_size = operator.index(sample_size), operator.index(max_hole_size)
         if sample_size > MAX_SAMPLE_SIZE:
             raise ValueError(f"sample_size must be at most {MAX_SAMPLE_SIZE} pixels; got {sample_size}")
         if not 0 < max_hole_size <= sample_size:
