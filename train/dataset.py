@@ -30,7 +30,7 @@ from train.memory import check_fits
 FORMAT_OF = {suffix: kind for suffix, kind in Image.registered_extensions().items() if suffix in PICTURE_SUFFIXES}
 """The files that `glcic batch` reads, too, as far as this Pillow can; its others include PostScript, a program."""
 
-PICTURE_FORMATS = tuple(dict.fromkeys(FORMAT_OF.values()))
+PICTURE_FORMATS = tuple(sorted(set(FORMAT_OF.values())))
 SIZES_READ = 200  # pictures that are looked at to estimate the cache
 
 

@@ -10,7 +10,7 @@ from tests.hostile.checkpoint_cases import MEMORY, Code, converted, memory_limit
 from tests.hostile.commands import is_one_sentence, run
 from tests.hostile.kinds import attempt
 
-COUNT = 60
+COUNT = 30
 
 
 @pytest.mark.parametrize("kind", ["pth", "t7"])

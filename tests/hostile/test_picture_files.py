@@ -15,7 +15,7 @@ from tests.hostile.kinds import PICTURES, attempt
 from tests.hostile.mutations import png_chunks, png_of
 from tests.hostile.picture_cases import HEIGHT, WIDTH, valid_files
 
-COUNT = 15
+COUNT = 8
 LITTLE = 2**28
 """Bytes, half of what the smallest picture above Pillow's limit would take."""
 
