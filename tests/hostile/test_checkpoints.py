@@ -46,6 +46,6 @@ def test_a_huge_file_is_not_read(tmp_path):
 
 def test_the_memory_limit_of_the_cases_is_one(tmp_path):
     with pytest.raises(MemoryError), memory_limit():
-        bytearray(MEMORY + 2**20)
+        bytearray(16 * MEMORY)  # far more than other threads could have given back meanwhile
     (tmp_path / "out").mkdir()
     assert converted(tmp_path, "net.t7", b"") == "exit 2"
