@@ -237,6 +237,8 @@ def make_players(args: argparse.Namespace, accelerator: Accelerator, network: Co
         OPTIMIZERS[args.optimizer](net.parameters(), rate, device.type == "cuda") for net, rate in zip(networks, rates)
     ]
     network, discriminator, *optimizers = accelerator.prepare(*networks, *optimizers)
+    # `take_step` says where C runs in lower precision; what is measured and saved runs in float32, as users run it.
+    accelerator.unwrap_model(network, keep_fp32_wrapper=False)
     average = None
     if args.ema_decay:
         average = AveragedModel(accelerator.unwrap_model(network))

@@ -42,5 +42,5 @@ def test_fine_tuning_lowers_the_error_on_pictures_of_the_same_kind(halves, tmp_p
     assert errors[1]["hole_l1_x100"] < 0.8 * errors[0]["hole_l1_x100"]
     assert errors[1]["hole_psnr"] > errors[0]["hole_psnr"] + 2
     best = json.loads((tmp_path / "best.json").read_text())
-    assert best["hole_l1_x100"] == pytest.approx(errors[1]["hole_l1_x100"], rel=5e-3)  # in bfloat16, as it trains
+    assert best["hole_l1_x100"] == pytest.approx(errors[1]["hole_l1_x100"], rel=1e-3)
     assert torch.equal(before.mean, after.mean)  # the weights belong to it
