@@ -1,4 +1,4 @@
-# make demo: complete a real photo.  make test: everything is tested.  make lint, make format: code style.
+# make demo: complete a real photo.  make test: the tests, make test-slow: the slow ones.  make lint, make format: code style.
 # TORCH_INDEX=<address>: where to take the pinned torch from, for example PyTorch's index of CPU builds.
 # CONSTRAINTS=: with nothing behind it, the newest versions that pyproject.toml allows instead of the pinned ones.
 
@@ -7,13 +7,17 @@ CONSTRAINTS ?= -c constraints.txt
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test coverage lint format space card browser peers bench bench-peers web clean
+.PHONY: demo test test-slow coverage lint format space card browser peers bench bench-peers web clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
 test: .venv/dev.installed peers integrations/web/onnxruntime
 	.venv/bin/python -m pytest --durations=10
+
+# what takes half a minute or more each: compiling, fine-tuning, other frameworks
+test-slow: .venv/dev.installed peers
+	.venv/bin/python -m pytest -m slow --durations=10
 
 coverage: .venv/dev.installed peers integrations/web/onnxruntime
 	.venv/bin/python -m pytest --cov --cov-report=term

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE, CompletionNetwork, fold_batchnorm
-from glcic_hub.receptive_field import complete_holes
+from glcic_hub.receptive_field import complete_holes, complete_window
 from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
 from glcic_hub.windows import Box, Hole, cells, find_holes, inside, tiles, view_of
@@ -46,6 +46,11 @@ class Completer:
         network = fold_batchnorm(model.network)  # before anything is rounded
         self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device, torch.float32)
+        self._complete_window = complete_window
+        if model.compile_arguments is not None:
+            # Windows as constants: reckoned with as symbols, they keep the compiler busy for more than ten minutes.
+            arguments = {"dynamic": False, **model.compile_arguments}
+            self._complete_window = torch.compile(complete_window, **arguments)
 
     def with_network(self, network: CompletionNetwork) -> "Completer":
         """The same with another folded network, which may be changed."""
@@ -138,7 +143,7 @@ class Completer:
         return completed[0].permute(1, 2, 0).cpu().numpy()
 
     def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        completed = complete_holes(self.network, image, mask, self.mean, wanted)
+        completed = complete_holes(self.network, image, mask, self.mean, wanted, self._complete_window)
         if not completed.isfinite().all():
             raise ValueError(
                 f"the model's values are not finite: its weights are damaged, or too large for {self.dtype}"

@@ -69,9 +69,11 @@ class GLCICModel(
     Attributes:
         compute_dtype: what the pipeline computes in; without it (None), float32 weights are run in bfloat16 or float16
             where the device has arithmetic for it. `from_pretrained(dtype=...)` sets it.
+        compile_arguments: those of `compile`, None before it was called.
     """
 
     compute_dtype: torch.dtype | None = None
+    compile_arguments: dict | None = None
     _variant: str | None = None  # of the save that is under way
 
     def __init__(
@@ -113,6 +115,18 @@ class GLCICModel(
             (B, 3, H, W): RGB in [0, 1]; meant to be used under the mask only.
         """
         return complete_batch(self.network, image, mask, self.mean)
+
+    def compile(self, **arguments) -> None:
+        """Compile the network with `torch.compile`, for `forward` and for pipelines that hold this model.
+
+        Each size of picture and of hole is compiled for itself when it first comes, which takes up to half a minute on
+        a CPU: it is for many pictures of one size under one mask. After eight sizes torch runs others uncompiled.
+
+        Args:
+            **arguments: of `torch.compile`, for example `mode="reduce-overhead"` on a GPU.
+        """
+        super().compile(**arguments)
+        self.compile_arguments = arguments
 
     @property
     def dtype(self) -> torch.dtype:

@@ -192,7 +192,8 @@ class GLCICPipeline(DiffusionPipeline):
         """The model made ready for inference, which is done again only after its weights, type or device changed."""
         model, device = self.completion_network, self._execution_device
         tensors = [*model.parameters(), *model.buffers()]
-        settings = model.compute_dtype, device, [(tensor.dtype, tensor.shape) for tensor in tensors]
+        kinds = [(tensor.dtype, tensor.shape) for tensor in tensors]
+        settings = model.compute_dtype, model.compile_arguments, device, kinds
         if self._ready is not None:
             former_settings, former_tensors, completer = self._ready
             if settings == former_settings and all(torch.equal(a, b) for a, b in zip(tensors, former_tensors)):

@@ -8,7 +8,7 @@ dilation are read off the modules.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +105,7 @@ def complete_holes(
     mask: torch.Tensor,
     mean: torch.Tensor,
     wanted: torch.Tensor | None = None,
+    complete: Callable[[CompletionNetwork, torch.Tensor, Window], torch.Tensor] = complete_window,
 ) -> torch.Tensor:
     """Complete a picture of any size as `network.complete_batch` does, computing the hole alone.
 
@@ -115,6 +116,7 @@ def complete_holes(
         mean: (3,), the mean colour of the training pictures, in [0, 1].
             All three of one type, which need not be the network's.
         wanted: (1, 1, H, W), not 0 where the completion is needed; under the whole mask without it.
+        complete: computes a window; `complete_window`, or that compiled.
 
     Returns:
         (1, 3, H, W), of the type of `image`, RGB in [0, 1] where wanted; what is elsewhere has no meaning.
@@ -123,7 +125,7 @@ def complete_holes(
     x = padded_input(image, mask, mean).to(network.output.weight.dtype)
     result = torch.zeros_like(image)
     for window in choose_windows(network, x.shape[-2:], wanted[0, 0].cpu().numpy() > 0):
-        result[..., *window] = complete_window(network, x, window)
+        result[..., *window] = complete(network, x, window)
     return result
 
 

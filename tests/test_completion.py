@@ -1,6 +1,7 @@
 """From picture and mask to the fill, against the same steps written out with plain numpy and the unfolded network."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -372,3 +373,35 @@ def test_a_hole_is_computed_once_even_where_the_views_of_others_show_it(working_
         assert (wanted.shape == (160, 160)) == (working_size is None)
         assert side**2 <= wanted.sum() <= (side + 6) ** 2
         assert max(np.ptp(rows), np.ptp(columns)) < side + 6
+
+
+# Compiled
+
+
+def test_the_network_of_a_compiled_model_is_compiled_once_for_alike_holes():
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    model = random_model()
+    model.compute_dtype = torch.float32
+    model.compile(backend=backend, fullgraph=True)
+    completer = Completer(model)
+    for left in (16, 20, 24):
+        rgb, mask = photo(40, 48, seed=left), hole_mask((40, 48), (10, 20, left, left + 9))
+        np.testing.assert_array_equal(completer(rgb, mask), Completer(MODEL)(rgb, mask))
+    assert len(graphs) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile on CPUs needs a C++ compiler"
+)
+def test_a_compiled_model_fills_alike():
+    rgb, mask = photo(40, 48), hole_mask((40, 48), (10, 20, 16, 25))
+    model = random_model()
+    model.compute_dtype = torch.float32
+    model.compile()
+    np.testing.assert_allclose(Completer(model)(rgb, mask), Completer(MODEL)(rgb, mask), atol=1e-5)

@@ -11,8 +11,9 @@ For another `--size` the three lengths go along in proportion, unless they are g
 Protocol `free-form` (`--protocol free-form`) has brush strokes instead: `glcic_hub.masks.random_strokes` with 2 to 6
 strokes of 10 to 36 px at 256 px, in proportion at others, seeded with [7, i].
 
-The methods get the picture with its hole blanked (0); models compute in float32. What the methods give is rounded to
-8 bits and pasted into the picture; all figures compare that with the true picture, and are means over the pictures:
+The methods get the picture with its hole blanked (0); models compute in float32, or in --dtype. What the methods give
+is rounded to 8 bits and pasted into the picture; all figures compare that with the true picture, and are means over
+the pictures:
 
     L1 x 100    mean absolute difference inside the hole, in percent of the full range; lower is better
     hole PSNR   inside the hole, dB (at most 100); higher is better
@@ -57,6 +58,7 @@ Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
 
 PROTOCOLS = ("box", "free-form")
+DTYPES = ("float32", "bfloat16", "float16")
 STROKE_WIDTHS_AT_256, STROKE_COUNTS = (10, 36), (2, 6)  # of the free-form masks, pixels
 FIGURES = {"l1_x100": "L1 x 100", "hole_psnr": "hole PSNR", "psnr": "PSNR", "ssim": "SSIM"}
 FEATURE_FIGURES = {"feature_distance": "FD", "kid_x1000": "KID x1000"}
@@ -135,6 +137,13 @@ class Variant:
     def __str__(self) -> str:
         steps = f" + {self.adapt_steps} steps" if self.adapt_steps else ""
         return self.model + steps + (" + texture" if self.texture else "") + ("" if self.blend else " - seam")
+
+
+def load_completer(name: str, dtype: str) -> Completer:
+    """The model that `GLCICModel.from_pretrained(name)` loads, computing in one of DTYPES."""
+    model = GLCICModel.from_pretrained(name)
+    model.compute_dtype = getattr(torch, dtype)
+    return Completer(model)
 
 
 def model_method(completer: Completer, variant: Variant) -> Method:
@@ -286,6 +295,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--adapt", metavar="N", nargs="+", type=int, default=[], help="measure each model with adapt_steps=N, too"
     )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default=DTYPES[0], help="what the models compute in (default: %(default)s)"
+    )
     parser.add_argument("--no_blend", action="store_true", help="measure each model with blend=None, too")
     parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
@@ -311,7 +323,7 @@ def run(args: argparse.Namespace) -> None:
     textures = [None, "photo"] if args.texture else [None]
     variants = [Variant(*choice) for choice in product(args.model, [0, *args.adapt], textures)]
     variants += [Variant(name, blend=None) for name in args.model if args.no_blend]
-    completers = {name: Completer(GLCICModel.from_pretrained(name, dtype=torch.float32)) for name in args.model}
+    completers = {name: load_completer(name, args.dtype) for name in args.model}
     methods |= {str(variant): model_method(completers[variant.model], variant) for variant in variants}
     models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
@@ -326,6 +338,7 @@ def run(args: argparse.Namespace) -> None:
             "data": {"sources": source_names(args.data), "pictures": len(pictures)},
             **recorded(means, seconds, variants),
             "models": models,
+            "dtype": args.dtype,
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
         }
         args.output.parent.mkdir(parents=True, exist_ok=True)

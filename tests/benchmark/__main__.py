@@ -10,7 +10,7 @@ Everybody gets the same photo and mask in memory and gives the completed photo b
 
 Speed: after a first run that does not count, everybody runs once in each round, and quick ones several times; shown is
 the median of the rounds. Ratios are made round by round, with the reference's time of the same round. Memory: see
-memory.py. Seam: see seam.py. Start-up: see startup.py. Batches: see batch.py. Training, only when asked for: see
+memory.py. Seam: see seam.py. Start-up: see startup.py. Batches: see batch.py. Only when asked for: compiled.py,
 training.py. What takes over 20 s or 8 GB is left out, and the table says so.
 """
 
@@ -25,7 +25,7 @@ from tests.benchmark.arguments import positive
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("speed", "memory", "seam", "startup", "batch")
-PARTS_ON_DEMAND = ("training",)
+PARTS_ON_DEMAND = ("compiled", "training")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         nargs="+",
         choices=PARTS + PARTS_ON_DEMAND,
         default=PARTS,
-        help="only these (default: all but training)",
+        help="only these (default: all but compiled and training)",
     )
     parser.add_argument("--quick", action="store_true", help="small photos and few runs: only to see that it works")
     parser.add_argument(
@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the record and the plot, print the tables."""
-    from tests.benchmark import batch, memory, seam, speed, startup, training
+    from tests.benchmark import batch, compiled, memory, seam, speed, startup, training
     from tests.benchmark.contestants import entries
     from tests.benchmark.machine import describe, use_threads
     from tests.benchmark.plot import draw
@@ -97,6 +97,8 @@ def run(args: argparse.Namespace) -> None:
         record["startup"] = startup.measure(extent.startup_rounds)
     if "batch" in args.parts:
         record["batch"] = batch.measure(args.threads, args.rounds, extent.batch_pictures)
+    if "compiled" in args.parts:
+        record["compiled"] = compiled.measure(args.rounds)
     if "training" in args.parts:
         record["training"] = training.measure(training.parse_args([]))
     record["left_out"] = list(dict.fromkeys(record["left_out"]))

@@ -50,13 +50,15 @@ class FullFrame:
 class Pipeline:
     """`GLCICPipeline` as its users call it: PIL pictures in, a PIL picture out, the seam corrected.
 
-    Without `dtype` it computes in what it takes for the fastest.
+    Without `dtype` it computes in what it takes for the fastest. `compiled` is with `torch.compile`.
     """
 
-    def __init__(self, dtype: torch.dtype | None = None):
+    def __init__(self, dtype: torch.dtype | None = None, compiled: bool = False):
         from glcic_hub import GLCICPipeline  # here, because diffusers would weigh on the memory of the others
 
         self._pipeline = GLCICPipeline.from_pretrained(dtype=dtype)
+        if compiled:
+            self._pipeline.completion_network.compile()
 
     def prepare(self, rgb: np.ndarray, mask: np.ndarray) -> tuple:
         return Image.fromarray(rgb), Image.fromarray(mask)

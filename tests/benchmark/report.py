@@ -13,7 +13,7 @@ def tables(record: dict) -> str:
         f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores, {bf16}bf16 in hardware, "
         f"torch {machine['versions']['torch']}, weights {machine['model']}, {machine['date']}"
     ]
-    makers = {"speed": _speed, "memory": _memory, "seam": _seam}
+    makers = {"speed": _speed, "compiled": _speed, "memory": _memory, "seam": _seam}
     makers |= {"startup": startup.table, "batch": batch.table, "training": training.table}
     blocks += [make(record[part]) for part, make in makers.items() if part in record]
     if record["left_out"]:

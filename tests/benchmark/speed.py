@@ -12,7 +12,12 @@ LONGEST_RUN = 20.0
 """Seconds."""
 
 
-def measure(entries: dict[str, Entry], cells: list[tuple[int, int]], rounds: int) -> tuple[list[dict], list[str]]:
+def measure(
+    entries: dict[str, Entry],
+    cells: list[tuple[int, int]],
+    rounds: int,
+    references: tuple[str, ...] = REFERENCES,
+) -> tuple[list[dict], list[str]]:
     """Run everything once to warm up, then `rounds` times.
 
     Who works on the whole photo is left out where that is too much: when a run, foreseen from the next smaller photo by
@@ -22,6 +27,7 @@ def measure(entries: dict[str, Entry], cells: list[tuple[int, int]], rounds: int
         entries: the contestants, all of which can take part.
         cells: (photo, hole) sides in pixels, photos from small to large.
         rounds: how many count.
+        references: whom the others are compared with.
 
     Returns:
         The rows of the record, and what was left out, in sentences.
@@ -46,7 +52,7 @@ def measure(entries: dict[str, Entry], cells: list[tuple[int, int]], rounds: int
                 progress.now(f"{task.contestant}, {task.photo} px")
                 task.one_round()
                 progress.done(seconds)
-    return rows_of(tasks, REFERENCES), left_out
+    return rows_of(tasks, references), left_out
 
 
 def _wanted(entries: dict[str, Entry], cells: list[tuple[int, int]]) -> list[tuple[str, int, int | None]]:

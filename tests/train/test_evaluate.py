@@ -23,7 +23,7 @@ from glcic_hub.masks import random_strokes
 from glcic_hub.model import GLCICModel
 from train import evaluate
 from train.dataset import find_pictures
-from train.evaluate import Protocol, centre_crop, figures, main, opencv_method, pasted
+from train.evaluate import DTYPES, Protocol, centre_crop, figures, load_completer, main, opencv_method, pasted
 from train.feature_distance import feature_distance, picture_maps
 
 FACES = Protocol("box", 64, 15, 25, 5)
@@ -396,6 +396,12 @@ def test_missing_package_names_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SystemExit, match=r'pip install "glcic-hub\[train\]"'):
         runpy.run_path(evaluate.__file__)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_models_compute_in_the_type_that_is_asked_for(dtype):
+    completer = load_completer("glcic-faces-64", dtype)
+    assert completer.network.output.weight.dtype == getattr(torch, dtype)
 
 
 def test_training_and_evaluation_do_without_diffusers():

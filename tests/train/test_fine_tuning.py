@@ -27,6 +27,7 @@ def halves(tmp_path_factory) -> tuple[Path, Path]:
     return folders
 
 
+@pytest.mark.slow
 def test_fine_tuning_lowers_the_error_on_pictures_of_the_same_kind(halves, tmp_path):
     own, others = halves
     options = ["--preset", "modern", "--pretrained_model_name_or_path", "glcic-scenes"]

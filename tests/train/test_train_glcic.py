@@ -289,6 +289,7 @@ def test_too_strong_discriminators_are_warned_of_once_and_in_phase_3_alone(
 # --------------------------------------------------------------------------------------------------------------- speed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile on CPUs needs a C++ compiler"
 )
