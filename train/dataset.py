@@ -267,10 +267,10 @@ class StepBatches(Dataset):
     def __init__(self, crops: TrainingCrops, batch_size: int, rank: int, world: int):
         self.crops, self.batch_size, self.rank, self.world = crops, batch_size, rank, world
 
-    def __getitem__(self, step: int) -> Batch | OSError:
+    def __getitem__(self, step: int) -> Batch | Exception:
         try:
             return collate(self.crops.sample(n) for n in step_samples(step, self.batch_size, self.rank, self.world))
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             return error  # see `load_batches`
 
 

@@ -304,6 +304,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
     parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
     args = parser.parse_args(arguments)
+    args.model, args.adapt = (list(dict.fromkeys(values)) for values in (args.model, args.adapt))
     for name in ("limit", "sheet_count"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")

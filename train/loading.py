@@ -107,6 +107,7 @@ class DamageReport:
         self.count = 0
         self.names: list[str] = []
         self.checked = False
+        self._told: set[str] = set()
 
     def add(self, batch: Batch) -> None:
         """Count a batch of `load_batches`.
@@ -124,8 +125,9 @@ class DamageReport:
         """Count damaged pictures that were found otherwise: without a check of their share."""
         for name, message in damaged:
             self.count += 1
-            if name in self.names:
+            if name in self._told:
                 continue
+            self._told.add(name)
             print(f"train_glcic: another picture is taken instead: {message}", file=sys.stderr)
             if len(self.names) < NAMES_KEPT:
                 self.names.append(name)
@@ -137,6 +139,7 @@ class DamageReport:
     def load_state_dict(self, state: dict, rank: int = 0) -> None:
         """Go on from an earlier report. Of several processes the first takes its counts, so that their sum is right."""
         self.names, self.checked = list(state["names"]), state["checked"]
+        self._told = set(self.names)
         self.tried, self.count = (state["tried"], state["count"]) if rank == 0 else (0, 0)
 
 

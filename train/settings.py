@@ -35,6 +35,7 @@ COUNTS = (
 """Options that are at least 1."""
 
 FROM_ZERO_UP = (
+    "seed",
     "hole_margin",
     "dataloader_num_workers",
     "completion_steps",
@@ -57,7 +58,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"preset {chosen.preset} sets what is not an option: {', '.join(sorted(unknown))}")
     parser.set_defaults(**preset)
     args = parser.parse_args(arguments)
-    if args.discriminators == "none":  # the squared error alone, for as long as the run lasts
+    if args.discriminators == "none":  # the reconstruction loss alone, for as long as the run lasts
         args.completion_steps, args.discriminator_steps = args.max_train_steps, 0
     if args.validation_data_dir and args.validation_steps is None:
         args.validation_steps = args.checkpointing_steps
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "--discriminators",
         choices=["none", *DISCRIMINATOR_BRANCHES],
         default="both",
-        help="the paper's ablations: none is the squared error alone (phase 1 for the whole run)",
+        help="the paper's ablations: none is the reconstruction loss alone (phase 1 for the whole run)",
     )
     networks.add_argument("--init", choices=sorted(INITIALISATIONS), help="how the completion network starts")
     networks.add_argument("--pretrained_model_name_or_path", help="start from these weights instead (fine-tuning)")

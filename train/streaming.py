@@ -250,5 +250,5 @@ class StreamedBatches(IterableDataset):
             for step in itertools.count(number + done * workers, workers):
                 samples = step_samples(step, self.batch_size, self.rank, self.world)
                 yield collate(self.crops.sample(pictures, sample) for sample in samples)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             yield error  # see `load_batches`

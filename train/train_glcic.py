@@ -1,6 +1,6 @@
 """Train the completion network: Algorithm 1 of the paper, from the first line to the last.
 
-Phase 1 trains the completion network C alone on the masked squared error, phase 2 the discriminators D alone, phase 3
+Phase 1 trains the completion network C alone on the reconstruction loss, phase 2 the discriminators D alone, phase 3
 both together. Examples (from the repository's root; `--help` lists every option):
 
     python -m train.train_glcic --preset places-256 --train_data_dir photos/ --output_dir runs/mine
@@ -53,6 +53,8 @@ from train.validation import Validation, psnr
 
 PICTURES_FOR_MEAN = 512
 SAMPLE_PICTURES = 8
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
+"""What torch and CUDA's libraries say then, in small letters."""
 
 
 # ----------------------------------------------------------------------------------------------- Algorithm 1, one step
@@ -133,7 +135,7 @@ def take_step(
         log["completion_loss"] = reconstruction
         if players.judge:
             with accelerator.autocast():
-                perceptual = perceptual_loss(players.judge, fake, image, masks)
+                perceptual = perceptual_loss(players.judge, fake, image, masks, hole_pixels)
             loss = loss + args.perceptual_weight * perceptual
             log["perceptual_loss"] = perceptual
         if phase == 3:
@@ -243,8 +245,7 @@ def make_players(args: argparse.Namespace, accelerator: Accelerator, network: Co
     if args.ema_decay:
         average = AveragedModel(accelerator.unwrap_model(network))
         accelerator.register_for_checkpointing(average)
-    judge = load_judge(device) if args.perceptual_weight else None
-    return Players(network, optimizers[0], discriminator, optimizers[1], average, torch.empty(0), judge)
+    return Players(network, optimizers[0], discriminator, optimizers[1], average, torch.empty(0))
 
 
 @dataclass
@@ -284,9 +285,11 @@ def open_run(args: argparse.Namespace) -> Run:
     checkpoint = choose_checkpoint(accelerator, args.output_dir, args.resume_from_checkpoint)
     progress = read_progress(checkpoint) if checkpoint else Progress()
 
+    judge = load_judge(accelerator.device) if args.perceptual_weight else None  # before the long reading of pictures
     crops = open_crops(args, accelerator)
     damage = DamageReport()
     damage.load_state_dict(progress.damage, accelerator.process_index)
+    damage.checked |= args.cache_on_device  # there the share of all pictures was checked
     if args.cache_on_device and is_main and not checkpoint:  # each process has found the same ones
         damage.add_all(crops.damaged)
     validation = Validation(args) if args.validation_data_dir and is_main else None
@@ -307,7 +310,7 @@ def open_run(args: argparse.Namespace) -> Run:
         "max_hole_size": args.max_hole_size,
     }
     players = make_players(args, accelerator, network)
-    players.mean = torch.tensor(progress.mean, device=accelerator.device)
+    players.mean, players.judge = torch.tensor(progress.mean, device=accelerator.device), judge
     if checkpoint:
         load_checkpoint(accelerator, checkpoint, (players.network_optimizer, players.discriminator_optimizer))
     result = players.average.module if players.average else accelerator.unwrap_model(players.network)
@@ -442,10 +445,12 @@ def sentence_for(error: Exception) -> str | None:
     if isinstance(error, RuntimeError):  # torch has no kinds of its own for most of what can happen
         if "DataLoader worker" in said:
             return f"a process that loads pictures was ended ({said[:200]}): {go_on} and fewer --dataloader_num_workers"
-        if "alloc" in said.lower() or "out of memory" in said.lower():
+        if any(sign in said.lower() for sign in OUT_OF_MEMORY):
             return f"there is not enough memory ({said[:200]}): {go_on} and a smaller --train_batch_size"
         return None
-    return said or "there is not enough memory"  # Python's own MemoryError says nothing
+    if not said:  # Python's own MemoryError
+        return f"there is not enough memory: {go_on} and fewer --dataloader_num_workers or smaller pictures"
+    return said
 
 
 if __name__ == "__main__":

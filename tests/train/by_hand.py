@@ -183,7 +183,9 @@ class Hand:
             fakes.append(torch.where(masks[mine] > 0, completed, images[mine]))
             reconstructions.append(world * error.sum() / (3 * masks.sum()))
             if args.perceptual_weight:
-                perceptual = perceptual_loss(load_judge("cpu"), fakes[-1], images[mine], masks[mine])
+                perceptual = perceptual_loss(
+                    load_judge("cpu"), fakes[-1], images[mine], masks[mine], masks.sum() / world
+                )
                 reconstructions[-1] = reconstructions[-1] + args.perceptual_weight * perceptual
             if phase > 1:
                 on_real = judge(d, images[mine], other_boxes[mine], args.local_size)

@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 from glcic_hub.batch import sources
 from tests.train.pictures import DAMAGED, encoded, noise, write_shard
 from train import memory
-from train.dataset import TrainingCrops, expand_braces, find_pictures
+from train.dataset import PictureFile, TrainingCrops, expand_braces, find_pictures
 from train.loading import load_batches
+from train.train_glcic import sentence_for
 
 
 @pytest.fixture
@@ -276,6 +277,19 @@ def test_a_set_of_damaged_pictures_stops_with_one_sentence(tmp_path, workers):
     with pytest.raises(OSError, match=r"none of the 100 pictures tried for sample \d+ can be read; .*\.png") as raised:
         next(batches)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_too_little_memory_for_a_picture_is_no_traceback(grey_folder, monkeypatch, workers):
+    def decode(picture):
+        raise MemoryError
+
+    monkeypatch.setattr(PictureFile, "decode", decode)  # workers are forked and have it, too
+    batches = load_batches(crops_of(grey_folder), 2, first_step=0, rank=0, world=1, workers=workers)
+    with pytest.raises(MemoryError) as raised:
+        next(batches)
+    assert "Traceback" not in str(raised.value)
+    assert sentence_for(raised.value).endswith("fewer --dataloader_num_workers or smaller pictures")
 
 
 # ------------------------------------------------------------------------------------------------- order of the crops

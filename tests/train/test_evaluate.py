@@ -306,7 +306,20 @@ def test_learning_from_each_picture_is_measured_beside_the_plain_completion(
 ):
     name, options = str(model_folder), ["--texture"] if texture else []
     record = record_of(
-        tmp_path, "--data", str(folder), "--model", name, "--limit", "2", *SMALL, "--adapt", "1", "3", *options
+        tmp_path,
+        "--data",
+        str(folder),
+        "--model",
+        name,
+        name,
+        "--limit",
+        "2",
+        *SMALL,
+        "--adapt",
+        "1",
+        "3",
+        "3",
+        *options,
     )
     completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
 

@@ -50,6 +50,18 @@ def test_report_names_each_picture_when_it_is_met_for_the_first_time(capsys):
     assert said == ["a.png", "b.png", "c.png"]
 
 
+def test_of_many_damaged_pictures_each_is_named_once_also_after_a_resume(capsys):
+    report, names = DamageReport(), [f"{number}.png" for number in range(25)]
+    for _ in range(3):
+        report.add(batch_of(30, names))
+    assert len(capsys.readouterr().err.splitlines()) == 25
+    resumed = DamageReport()
+    resumed.load_state_dict(report.state_dict())
+    for _ in range(3):
+        resumed.add(batch_of(30, names))
+    assert len(capsys.readouterr().err.splitlines()) == 5  # those whose names a checkpoint does not keep
+
+
 def test_reports_of_several_processes_are_added_and_a_resume_counts_nothing_twice():
     names = [["a.png", "b.png"], ["b.png"], [], [*(f"{number}.png" for number in range(30))]]
     reports = [DamageReport() for _ in names]

@@ -105,6 +105,7 @@ def test_preset_with_an_unknown_setting_is_refused(capsys, monkeypatch, tmp_path
         ("--ema_decay 1", "--ema_decay 1"),
         ("--min_hole_size 0", "--min_hole_size 0"),
         ("--hole_margin -1", "--hole_margin -1"),
+        ("--seed -1", "--seed -1"),
         ("--base_channels 0", "--base_channels 0"),
         ("--completion_steps -1", "--completion_steps -1"),
         ("--discriminator_steps -1", "--discriminator_steps -1"),

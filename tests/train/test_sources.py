@@ -45,7 +45,7 @@ def test_pictures_on_the_device_are_counted_once_and_their_share_is_of_all_of_th
         whole = (tiny_pictures / "coffee.png").read_bytes()
         (data / f"{number:03d}.png").write_bytes(whole if number % 5 < 3 else whole[:500])
     options = ("--cache_on_device", "--train_batch_size", "8", "--checkpointing_steps", "99")
-    run(data, tmp_path / "run", *options, "--max_train_steps", "5")
+    run(data, tmp_path / "run", *options, "--max_train_steps", "14")  # beyond the first 100 pictures
     run(data, tmp_path / "run", *options, "--resume_from_checkpoint", "latest")
     damaged = json.loads((tmp_path / "run" / RECORD).read_text())["damaged"]
     assert damaged["count"] == 80

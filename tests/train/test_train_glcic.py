@@ -25,7 +25,9 @@ from tests.train.runs import (
 from train import stability, train_glcic
 from train.dataset import TrainingCrops, find_pictures
 from train.losses import completion_loss, local_patches
-from train.train_glcic import learning_rate_factor
+from train.settings import parse_args
+from train.train_glcic import learning_rate_factor, sentence_for
+from train.validation import Validation
 
 
 def test_learning_rate_stays_or_falls_along_a_cosine():
@@ -257,7 +259,20 @@ def test_one_branch_is_half_of_the_discriminator(tiny_pictures, tmp_path, branch
     assert weights["output.weight"].shape == (1, 64)
 
 
+def test_a_model_trained_in_bfloat16_is_measured_in_float32(tiny_pictures, tmp_path):
+    data = ("--validation_data_dir", str(tiny_pictures), "--mixed_precision", "bf16", "--ema_decay", "0.5")
+    output = run(tiny_pictures, tmp_path / "run", *data, "--max_train_steps", "4", "--completion_steps", "4")
+    model = GLCICModel.from_pretrained(output / "best")
+    figures = Validation(parse_args(options_for(tiny_pictures, output, *data))).measure(model.network, model.mean)
+    best = json.loads((output / "best.json").read_text())
+    assert {name: best[name] for name in figures} == pytest.approx(figures, rel=1e-6)
+
+
 # ------------------------------------------------------------------------------------------------------------ warnings
+
+
+def test_not_every_allocation_is_of_memory():
+    assert sentence_for(RuntimeError("the tensor has elements, but its data is not allocated yet")) is None
 
 
 def test_log_has_the_ratio_of_the_gradients_in_phase_3_alone(tiny_pictures, tmp_path):
