@@ -7,6 +7,7 @@ import os
 from numbers import Integral
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
@@ -233,3 +234,4 @@ def _holds_pipeline(name: str | os.PathLike, hub_arguments: dict) -> bool:
 pipeline_loading_utils.LOADABLE_CLASSES["glcic_hub"] = {"GLCICModel": ["save_pretrained", "from_pretrained"]}
 pipeline_loading_utils.ALL_IMPORTABLE_CLASSES["GLCICModel"] = ["save_pretrained", "from_pretrained"]
 auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING["glcic"] = GLCICPipeline
+diffusers.GLCICPipeline = GLCICPipeline  # DiffusionPipeline.from_pretrained looks for the class there

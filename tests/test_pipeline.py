@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoPipelineForInpainting
+from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -636,6 +636,7 @@ def test_a_saved_pipeline_loads_as_it_was(saved):
         GLCICPipeline.from_pretrained(saved),
         GLCICPipeline.from_pretrained(str(saved)),
         AutoPipelineForInpainting.from_pretrained(saved),
+        DiffusionPipeline.from_pretrained(saved),
     ):
         assert type(loaded) is GLCICPipeline and loaded.dtype == torch.float32
         assert not loaded.completion_network.training
