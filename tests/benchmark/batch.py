@@ -34,8 +34,10 @@ from tests.benchmark.progress import Progress
 from tests.benchmark.rounds import timed
 from tests.benchmark.scenes import hole_in, photo_of
 
-PHOTO_HEIGHT, PHOTO_WIDTH, HOLE = 480, 640, 128
 PICTURES = 60
+SCENE = (480, 640, 128)
+"""Height and width of the photos and the side of their holes, in pixels."""
+
 FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
 STEPS = {"full frame": 0.1, "network": 1.0, "completion": 1.0}
 """What the batch is compared with, and on which share of the pictures it runs."""
@@ -53,16 +55,16 @@ class _Recorder(Completer):
         return super()._run(*call)
 
 
-def measure(processes: int, rounds: int, pictures: int = PICTURES) -> dict:
+def measure(processes: int, rounds: int, pictures: int = PICTURES, scene: tuple[int, int, int] = SCENE) -> dict:
     """The record: median pictures per second of each, and of the batches the share of the steps' rates."""
     rates = {name: [] for name in (*STEPS, *FORMATS)}
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(processes, context, _make_ready) as pool,
+        ProcessPoolExecutor(processes, context, _make_ready, scene) as pool,
         Progress("batch", rounds * len(rates)) as progress,
     ):
-        photos, mask = _write_pictures(Path(folder), pictures)
+        photos, mask = _write_pictures(Path(folder), pictures, *scene)
         list(pool.map(_repeat, [*STEPS] * processes, [1] * len(STEPS) * processes))  # warm up
         for number in range(rounds):
             for step, share in STEPS.items():
@@ -84,8 +86,8 @@ def measure(processes: int, rounds: int, pictures: int = PICTURES) -> dict:
         for file_format in FORMATS
     }
     return {
-        "photo": [PHOTO_HEIGHT, PHOTO_WIDTH],
-        "hole": HOLE,
+        "photo": list(scene[:2]),
+        "hole": scene[2],
         "processes": processes,
         "rounds": rounds,
         "median_pictures_per_second": {name: round(statistics.median(values), 2) for name, values in rates.items()},
@@ -104,13 +106,13 @@ def table(record: dict) -> str:
     return "\n".join(lines)
 
 
-def _write_pictures(folder: Path, count: int) -> tuple[Path, Path]:
+def _write_pictures(folder: Path, count: int, height: int, width: int, hole: int) -> tuple[Path, Path]:
     photos, mask = folder / "photos", folder / "mask.png"
     photos.mkdir()
-    photo = photo_of(PHOTO_HEIGHT, PHOTO_WIDTH)
+    photo = photo_of(height, width)
     for number in range(count):
         Image.fromarray(np.roll(photo, 7 * number, axis=1)).save(photos / f"{number:03d}.jpg", quality=90)
-    Image.fromarray(hole_in(PHOTO_HEIGHT, PHOTO_WIDTH, HOLE)).save(mask)
+    Image.fromarray(hole_in(height, width, hole)).save(mask)
     return photos, mask
 
 
@@ -126,12 +128,12 @@ def _batch_rate(photos: Path, mask: Path, out: Path, file_format: str, processes
     return (len(times) - 1 - first) / (times[-1] - times[first])
 
 
-def _make_ready() -> None:
+def _make_ready(height: int, width: int, hole: int) -> None:
     global _steps
     torch.set_num_threads(1)
     model = GLCICModel.from_pretrained()
     completer = _Recorder(model)
-    photo, mask = photo_of(PHOTO_HEIGHT, PHOTO_WIDTH), hole_in(PHOTO_HEIGHT, PHOTO_WIDTH, HOLE)
+    photo, mask = photo_of(height, width), hole_in(height, width, hole)
     completer(photo, mask)
     calls = completer.calls.copy()
     assert calls, "the completion does not call the network where it is recorded"

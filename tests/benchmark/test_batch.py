@@ -4,7 +4,8 @@ from tests.benchmark.batch import FORMATS, STEPS, measure, table
 
 
 def test_all_rates_are_measured_and_shown():
-    record = measure(processes=1, rounds=1, pictures=6)
+    record = measure(processes=1, rounds=1, pictures=6, scene=(120, 160, 32))
+    assert (record["photo"], record["hole"]) == ([120, 160], 32)
     assert record["median_pictures_per_second"].keys() == {*STEPS, *FORMATS}
     assert all(rate > 0 for rate in record["median_pictures_per_second"].values())
     rates = record["median_pictures_per_second"]

@@ -1,15 +1,12 @@
 """Damaged model folders through `GLCICModel.from_pretrained`, and foreign checkpoints through `glcic convert`."""
 
-import contextlib
 import functools
 import io
 import json
 import os
 import pickle
-import resource
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -21,25 +18,11 @@ from glcic_hub.completion import Completer
 from glcic_hub.model import GLCICModel
 from tests.convert import foreign, torch7_writer
 from tests.hostile.commands import deadline, is_one_sentence, run
+from tests.hostile.limits import memory_limit
 from tests.hostile.mutations import VALUES, damaged, damaged_json, damaged_safetensors
 
 CONFIG = {"base_channels": 2, "mean": [0.5, 0.25, 1.0], "sample_size": 64, "max_hole_size": 32}
 MODEL_FILES = {"README.md", "config.json", "model.safetensors"}
-MEMORY = 2**30
-"""Bytes of address space that a case may take; the files have some thousands."""
-
-
-@contextlib.contextmanager
-def memory_limit(extra: int = MEMORY) -> Iterator[None]:
-    """This process cannot take more than so many bytes in addition; what tries gets a MemoryError."""
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * resource.getpagesize()
-    former = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (taken + extra, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, former)
 
 
 @functools.cache
@@ -204,8 +187,12 @@ def official_file() -> bytes:
 
 
 def t7_case(rng: Random, folder: Path) -> str:
-    """A Torch7 file with damaged bytes."""
+    """A Torch7 file with damaged bytes; now and then without damage, and then it must be converted."""
     data = official_file()
+    if rng.random() < 0.1:
+        ending = converted(folder, "net.t7", data)
+        assert ending == "exit 0"
+        return ending
     return converted(folder, "net.t7", damaged(rng, data, [data]))
 
 

@@ -8,7 +8,6 @@ it: `python -m tests.hostile.fuzz --seed 1 --only "photo GIF" --number 17`. The 
 import argparse
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from tests.hostile.commands import SECONDS
 from tests.hostile.kinds import KINDS, attempt
+from tests.hostile.limits import resource
 from tests.hostile.picture_cases import save_small_model
 
 PATIENCE = 3 * SECONDS

@@ -34,4 +34,9 @@ def attempt(kind: str, number: int | str, model: Path, seed: int = 0) -> str:
     """One case; the three arguments decide it completely. Raises an AssertionError or what should not be raised."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "out").mkdir()
-        return KINDS[kind](Random(f"{seed}:{kind}:{number}"), Path(folder), model)
+        return KINDS[kind](randomness(kind, number, seed), Path(folder), model)
+
+
+def randomness(kind: str, number: int | str, seed: int = 0) -> Random:
+    """What decides a case: its damaged file is the first thing that is drawn."""
+    return Random(f"{seed}:{kind}:{number}")

@@ -6,17 +6,17 @@ import os
 import pytest
 import torch
 
-from tests.hostile.checkpoint_cases import MEMORY, Code, converted, memory_limit
+from tests.hostile.checkpoint_cases import Code, converted
 from tests.hostile.commands import is_one_sentence, run
 from tests.hostile.kinds import attempt
+from tests.hostile.limits import MEMORY, memory_limit
 
 COUNT = 30
 
 
 @pytest.mark.parametrize("kind", ["pth", "t7"])
 def test_foreign_checkpoints_are_converted_whole_or_refused_in_one_sentence(kind, model):
-    for number in range(COUNT):
-        attempt(kind, number, model)
+    assert {attempt(kind, number, model) for number in range(COUNT)} >= {"exit 0", "exit 2"}
 
 
 @pytest.mark.parametrize("is_new", [False, True])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.hostile.checkpoint_cases import memory_limit
 from tests.hostile.commands import check, run
+from tests.hostile.limits import memory_limit
 
 
 @pytest.mark.parametrize("megabytes", [20, 60, 120, 250])

@@ -9,11 +9,11 @@ import zlib
 import pytest
 from PIL import Image
 
-from tests.hostile.checkpoint_cases import memory_limit
 from tests.hostile.commands import check, run
-from tests.hostile.kinds import PICTURES, attempt
+from tests.hostile.kinds import PICTURES, attempt, randomness
+from tests.hostile.limits import memory_limit
 from tests.hostile.mutations import png_chunks, png_of
-from tests.hostile.picture_cases import HEIGHT, WIDTH, valid_files
+from tests.hostile.picture_cases import HEIGHT, WIDTH, damaged_file, quiet, valid_files
 
 COUNT = 8
 LITTLE = 2**28
@@ -27,9 +27,16 @@ def test_damaged_files(role, file_format, model):
         attempt(f"{role} {file_format}", number, model)
 
 
-@pytest.mark.parametrize("number", [52, 142, 165, 182])
+UNUSUAL = {52: SyntaxError, 142: NotImplementedError, 165: IndexError, 182: RuntimeError}
+"""Numbers of cases, and what Pillow 12.3 raises at their files; others if a release of it handles one of them."""
+
+
+@pytest.mark.parametrize("number", UNUSUAL)
 def test_files_at_which_pillow_raises_unusual_errors(number, model):
-    """With Pillow 12.3: SyntaxError, NotImplementedError, IndexError, RuntimeError."""
+    data = damaged_file(randomness("photo other", number), "other")
+    with pytest.raises(Exception) as raised, quiet(), Image.open(io.BytesIO(data)) as image:  # noqa: B017
+        image.load()
+    assert raised.type is UNUSUAL[number]
     assert attempt("photo other", number, model) == "exit 2"
 
 
@@ -84,12 +91,12 @@ def test_a_bomb_is_refused_at_once_and_without_memory(tmp_path, model, name, rol
     Image.new("L", (8, 8)).save(good)
     bad.write_bytes(data)
     out.parent.mkdir()
-    started = time.perf_counter()
+    started = time.process_time()
     with memory_limit(LITTLE):
         outcome = run("inpaint", *((bad, good) if role == "photo" else (good, bad)), "-o", out, "--model", model)
     check(outcome, out)
     assert outcome.code == 2 and "bad' is " in outcome.complained, outcome.complained
-    assert time.perf_counter() - started < 5  # seconds, on a busy machine
+    assert time.process_time() - started < 5  # seconds, of which others on the machine take none
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])

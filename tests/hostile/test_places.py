@@ -1,12 +1,9 @@
 """Names and places: where pictures come from and results go to, on a file system that is not friendly."""
 
-import contextlib
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from PIL import Image
 
 from tests.convert import foreign, torch7_writer
 from tests.hostile.commands import Outcome, is_one_sentence, run
+from tests.hostile.limits import full_disk
 
 HOLE = np.zeros((20, 24), bool)
 HOLE[4:9, 5:12] = True
@@ -179,17 +177,6 @@ def test_a_result_that_is_forced_through_a_link(model):
     assert_completed("photo.png")
     before = state()
     assert_refused(inpaint(model, "photo.png", "mask.png", "-o", "astray.png", "--force"), before, code=1)
-
-
-@contextlib.contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """No file of this process can become larger."""
-    former = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, former)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 500, 1000])

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -19,8 +19,11 @@ from tests.integrations.tools import ROOT, assert_completed, environment, run_wi
 
 MODULE = "glcic_hub.integrations.iopaint"
 
+# What other programs do, then the batch command in the same process, because IOPaint takes seconds to import. That the
+# command line registers the models by itself is seen where the server is started.
 CODE = """
 import json
+import runpy
 import numpy as np
 import torch
 from glcic_hub.integrations.iopaint import register
@@ -50,7 +53,9 @@ complete("cropped", mask, hd_strategy="Crop", hd_strategy_crop_trigger_size=64, 
 complete("reduced", mask, hd_strategy="Resize", hd_strategy_resize_limit=32)
 manager.switch("glcic-faces-64")
 complete("faces", mask)
-print(json.dumps(report))
+with open("report.json", "w") as file:
+    json.dump(report, file)
+runpy.run_module("glcic_hub.integrations.iopaint", run_name="__main__")
 """
 
 
@@ -64,30 +69,33 @@ def folder(tmp_path_factory, picture, fill):
     return folder
 
 
-def test_the_model_manager_knows_and_runs_the_models(folder, picture, fill, expected):
+@pytest.fixture(scope="module")
+def completed(folder):
+    """The folder with what the model manager and the batch command have made of the picture."""
+    files = ["--image=photo.png", "--mask=mask.png", "--output=done", f"--model-dir={folder}"]
+    run_with("iopaint", folder, "-c", CODE, "run", "--model=glcic-scenes", *files)
+    return folder
+
+
+def test_the_model_manager_knows_and_runs_the_models(completed, picture, fill, expected):
     """Strategies for large pictures change nothing: the completer has its own."""
-    report = json.loads(run_with("iopaint", folder, "-c", CODE).splitlines()[-1])
+    report = json.loads((completed / "report.json").read_text())
     assert report["registered"] == report["listed"] == report["in the help"] == embedded_models()
     for name in ("plain", "column", "cropped", "reduced", "faces"):
-        result = np.load(folder / f"{name}.npy")[..., ::-1]  # IOPaint's BGR
+        result = np.load(completed / f"{name}.npy")[..., ::-1]  # IOPaint's BGR
         model = "glcic-faces-64" if name == "faces" else "glcic-scenes"
         assert_completed(result, picture, fill, expected(model))
 
 
-def test_the_batch_command(folder, picture, fill, expected):
-    files = ["--image=photo.png", "--mask=mask.png", "--output=done", f"--model-dir={folder}"]
-    run_with("iopaint", folder, "-m", MODULE, "run", "--model=glcic-scenes", *files)
-    result = np.asarray(Image.open(folder / "done" / "photo.png"))
+def test_the_batch_command(completed, picture, fill, expected):
+    result = np.asarray(Image.open(completed / "done" / "photo.png"))
     assert_completed(result, picture, fill, expected("glcic-scenes"))
 
 
 @pytest.fixture
 def server(folder):
     """The address of IOPaint's server, with our model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ["--model=glcic-scenes", f"--port={port}", f"--model-dir={folder}", "--local-files-only"]
+    arguments = ["--model=glcic-scenes", "--port=0", f"--model-dir={folder}", "--local-files-only"]
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, "start", *arguments],
@@ -97,21 +105,20 @@ def server(folder):
             stderr=output,
         )
     try:
-        wait_for(f"http://127.0.0.1:{port}/api/v1/model", process, folder / "output")
-        yield f"http://127.0.0.1:{port}/api/v1"
+        yield f"{address_of(process, folder / 'output')}/api/v1"
     finally:
         process.terminate()
         process.wait(20)
 
 
-def wait_for(url, process, output):
+def address_of(process, output):
+    """Where the server listens, at a port that the system has chosen: it says so when it is ready."""
     for _ in range(600):
+        if said := re.search(r"Uvicorn running on (http://127\.0\.0\.1:\d+)", output.read_text()):
+            return said[1]
         assert process.poll() is None, output.read_text()
-        try:
-            return get(url)
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"no answer from the server: {output.read_text()}")
+        time.sleep(0.1)
+    pytest.fail(f"no word from the server: {output.read_text()}")
 
 
 def get(url, body=None):

@@ -1,6 +1,6 @@
 """The Space called by programs: right answers, sentences for errors, many callers at once."""
 
-import time
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,13 +49,14 @@ def test_learning_from_the_photo(client, photo, mask, hole, model_folder):
 
 def test_the_steps_are_shown_while_it_learns(client, photo, mask):
     job = client.submit(image=handle_file(photo), mask=handle_file(mask), steps=200, api_name="/inpaint")
-    seen = set()
-    while not job.done():
-        for unit in job.status().progress_data or []:
-            seen.add((unit.desc, unit.length))
-        time.sleep(0.02)
     job.result()
-    assert seen == {("Learning from the photo", 200)}
+
+    async def updates() -> list:
+        return [update async for update in job]  # the client keeps all that the server has sent
+
+    shown = [unit for update in asyncio.run(updates()) for unit in getattr(update, "progress_data", None) or []]
+    assert {(unit.desc, unit.length) for unit in shown} == {("Learning from the photo", 200)}
+    assert all(0 <= unit.index <= 200 for unit in shown) and len({unit.index for unit in shown}) > 1
 
 
 def test_several_photos(client, photo, mask, expected):

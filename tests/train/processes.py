@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["train.train_glcic"])
+_CONTEXT.set_forkserver_preload(["train.train_glcic", "torch._dynamo"])  # the first optimiser imports the second
 SECONDS = 120  # a process that is not done by then hangs
 
 
@@ -37,7 +37,8 @@ class TrainingProcess:
         self.process.start()
         output.close()
         self.pid = self.process.pid
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         while data := os.read(self._output.fileno(), 1 << 16):
@@ -53,5 +54,5 @@ class TrainingProcess:
         """Wait for the end; return the exit status (negative: the signal that killed it) and what it said."""
         self.process.join(SECONDS)
         assert self.process.exitcode is not None, f"still running: {self._said.decode()}"
-        time.sleep(0.1)  # for the last words
+        self._listener.join(5)  # its last words; workers that outlive it may keep the pipe open for longer
         return self.process.exitcode, self._said.decode()

@@ -44,6 +44,18 @@ train_glcic.take_step = recorded
 """
 
 
+SIGNALLED = """
+import os, signal
+from train import train_glcic
+original = train_glcic.take_step
+def signalled(args, accelerator, players, step, *rest):
+    if step == 2 and accelerator.process_index == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return original(args, accelerator, players, step, *rest)
+train_glcic.take_step = signalled
+"""
+
+
 def torchrun(script: Path, code: str, options: list[str], succeeds: bool = True) -> str:
     """Run `code` and then the training in two processes; return what they said."""
     script.write_text(f"{code}\nimport sys\nfrom train.train_glcic import main\nmain(sys.argv[1:])\n")
@@ -55,12 +67,37 @@ def torchrun(script: Path, code: str, options: list[str], succeeds: bool = True)
 
 
 @pytest.fixture(scope="module")
-def two_processes(tiny_pictures, tmp_path_factory) -> Path:
+def data(tiny_pictures, tmp_path_factory) -> Path:
+    """Three pictures and two damaged ones."""
+    folder = shutil.copytree(tiny_pictures, tmp_path_factory.mktemp("data") / "pictures")
+    for name in ("torn", "worn"):
+        (folder / f"{name}.png").write_bytes((folder / "coffee.png").read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_processes(data, tmp_path_factory) -> Path:
     """A run of two processes, 2 pictures each, through all three phases; interrupted by nobody."""
     folder = tmp_path_factory.mktemp("two")
-    options = options_for(tiny_pictures, folder / "run", *OPTIONS)
-    torchrun(folder / "recorded.py", RECORDED, options)
+    torchrun(folder / "recorded.py", RECORDED, options_for(data, folder / "run", *OPTIONS))
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory) -> tuple[Path, str]:
+    """The same run, but one of the processes gets a signal in phase 1; and what both of them said."""
+    folder = tmp_path_factory.mktemp("stopped")
+    options = options_for(data, folder / "run", *OPTIONS, "--checkpointing_steps", "99")
+    return folder / "run", torchrun(folder / "signalled.py", SIGNALLED, options, succeeds=False)
+
+
+@pytest.fixture(scope="module")
+def resumed(stopped, data, tmp_path_factory) -> Path:
+    """The stopped run, brought to its end, with another rhythm of logging."""
+    folder = shutil.copytree(stopped[0], tmp_path_factory.mktemp("resumed") / "run")
+    options = options_for(data, folder, *OPTIONS, "--checkpointing_steps", "99", "--logging_steps", "5")
+    torchrun(folder.parent / "plain.py", "", [*options, "--resume_from_checkpoint", "latest"])
+    return folder
 
 
 def test_processes_see_different_pictures_and_hold_equal_weights(two_processes):
@@ -77,8 +114,9 @@ def test_checkpoints_of_two_processes_are_complete(two_processes):
     assert json.loads((two_processes / "training.json").read_text())["crops"] == 48
 
 
-def test_every_step_is_the_mean_of_both_processes_steps(two_processes, tiny_pictures):
-    assert_steps_agree(options_for(tiny_pictures, two_processes, *OPTIONS), two_processes, processes=2)
+@pytest.mark.filterwarnings("ignore:another picture takes the place of a damaged one")
+def test_every_step_is_the_mean_of_both_processes_steps(two_processes, data):
+    assert_steps_agree(options_for(data, two_processes, *OPTIONS), two_processes, processes=2)
 
 
 def test_two_processes_train_as_one_of_twice_the_batch(tiny_pictures, tmp_path, monkeypatch):
@@ -94,48 +132,25 @@ def test_two_processes_train_as_one_of_twice_the_batch(tiny_pictures, tmp_path, 
                 torch.testing.assert_close(theirs[key], value, rtol=1e-3, atol=2e-4, msg=f"{name} {step} {key}")
 
 
-def test_two_processes_resume_where_they_were(two_processes, tiny_pictures, tmp_path):
-    options = (*OPTIONS, "--resume_from_checkpoint", "latest")
-    (tmp_path / "run").mkdir()
-    os.symlink(two_processes / "checkpoint-3", tmp_path / "run" / "checkpoint-3")
-    torchrun(tmp_path / "plain.py", "", options_for(tiny_pictures, tmp_path / "run", *options))
-    assert_same_training_state(two_processes, tmp_path / "run", step=12)
+def test_processes_stop_together_when_one_gets_a_signal(stopped):
+    output, said = stopped
+    assert said.count("stopped by SIGTERM after step 3") == 2  # both processes say so
+    assert [path.name for path in checkpoints(output)] == ["checkpoint-3"]
 
 
-def test_damaged_pictures_of_all_processes_are_counted_also_after_a_resume(tiny_pictures, tmp_path):
-    data = shutil.copytree(tiny_pictures, tmp_path / "data")
-    for name in ("torn", "worn"):
-        (data / f"{name}.png").write_bytes((data / "coffee.png").read_bytes()[:500])
-    options = options_for(data, tmp_path / "run", *OPTIONS, "--logging_steps", "5")
-    torchrun(tmp_path / "plain.py", "", [*options, "--completion_steps", "3", "--max_train_steps", "3"])
-    torchrun(tmp_path / "plain.py", "", [*options, "--resume_from_checkpoint", "latest"])
+def test_two_processes_resume_where_they_were(two_processes, resumed):
+    """From phase 1 through the two others."""
+    assert_same_training_state(two_processes, resumed, step=12)
+
+
+def test_damaged_pictures_of_all_processes_are_counted_also_after_a_resume(two_processes, stopped, resumed, data):
     crops = TrainingCrops(find_pictures([data]), 16, (1.0, 1.2), 48, 0)
-    met = [damaged.name for sample in range(48) for damaged in crops.sample(sample).damaged]
-    by_rank = [{d.name for n in range(rank, 48, 2) for d in crops.sample(n).damaged} for rank in range(2)]
-    assert all(by_rank), "each process meets some"
-    damaged = json.loads((tmp_path / "run" / "training.json").read_text())["damaged"]
-    assert damaged["count"] == len(met)
-    assert sorted(damaged["names"]) == ["torn.png", "worn.png"] == sorted(set(met))
-    values = logged(tmp_path / "run", "damaged_pictures")
-    assert values[12] == len(met) and sorted(values) == [3, 5, 10, 12]
-
-
-SIGNALLED = """
-import os, signal
-from train import train_glcic
-original = train_glcic.take_step
-def signalled(args, accelerator, players, step, *rest):
-    if step == 6 and accelerator.process_index == 1:
-        os.kill(os.getpid(), signal.SIGTERM)
-    return original(args, accelerator, players, step, *rest)
-train_glcic.take_step = signalled
-"""
-
-
-def test_processes_stop_together_when_one_gets_a_signal(two_processes, tiny_pictures, tmp_path):
-    options = options_for(tiny_pictures, tmp_path / "run", *OPTIONS, "--checkpointing_steps", "99")
-    said = torchrun(tmp_path / "signalled.py", SIGNALLED, options, succeeds=False)
-    assert said.count("stopped by SIGTERM after step 7") == 2  # both processes say so
-    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-7"]
-    torchrun(tmp_path / "plain.py", "", [*options, "--resume_from_checkpoint", "latest"])
-    assert_same_training_state(two_processes, tmp_path / "run", step=12)
+    met = [[damaged.name for damaged in crops.sample(number).damaged] for number in range(48)]
+    for first in (0, 12):  # before the signal and after it
+        assert all(sum(met[first + rank : first + 12 : 2], []) for rank in range(2)), "each process meets some"
+    for output, samples in ((stopped[0], 12), (two_processes, 48), (resumed, 48)):
+        damaged = json.loads((output / "training.json").read_text())["damaged"]
+        assert damaged["count"] == len(sum(met[:samples], []))
+        assert sorted(damaged["names"]) == ["torn.png", "worn.png"]
+    counts = {step: len(sum(met[: 4 * step], [])) for step in (5, 10, 12)}
+    assert logged(resumed, "damaged_pictures") == counts

@@ -19,9 +19,9 @@ from train.checkpoints import checkpoints, flaw_of
 if os.name != "posix":
     pytest.skip("signals and limits of POSIX", allow_module_level=True)
 
-LONGER = "--completion_steps 8 --discriminator_steps 4 --max_train_steps 24 --checkpointing_steps 2 --ema_decay 0.9"
+LONGER = "--completion_steps 6 --discriminator_steps 2 --max_train_steps 14 --checkpointing_steps 2 --ema_decay 0.9"
 LONGER += " --checkpoints_total_limit 3 --validation_steps 4"
-ENDS_AT = 24
+ENDS_AT = 14
 
 # Gives the test time to meet the process at this point: there it says so and sleeps. What is slowed down is real.
 PAUSE = """
@@ -92,16 +92,16 @@ def assert_ends_alike(output: Path, uninterrupted: Path) -> None:
 MOMENTS = {
     "in a step of phase 1": ("train_glcic", "completion_loss", 6, False),
     "in phase 2, between D's judgement and its update": ("train_glcic", "real_or_fake_loss", 4, True),
-    "in a step of phase 3": ("train_glcic", "local_patches", 30, True),
-    "before a checkpoint": ("train_glcic", "save_checkpoint", 7, False),
+    "in a step of phase 3": ("train_glcic", "local_patches", 14, True),
+    "before a checkpoint": ("train_glcic", "save_checkpoint", 4, False),
     "while it is written": ("checkpoints", "_file_record", 22, False),
-    "before its list of files": ("checkpoints", "write_whole", 5, False),
-    "before it gets its name": ("checkpoints", "write_whole", 8, True),
+    "before its list of files": ("checkpoints", "write_whole", 6, False),
+    "before it gets its name": ("checkpoints", "write_whole", 7, True),
     "before old ones are removed": ("checkpoints", "_remove_old", 5, False),
     "before the model behind it": ("train_glcic", "save_model", 6, False),
-    "while the model is put out": ("outputs", "write_whole", 9, False),
+    "while the model is put out": ("outputs", "write_whole", 10, False),
     "before the best is noted": ("train_glcic", "mark_best", 2, False),
-    "behind the last checkpoint": ("train_glcic", "save_checkpoint", 12, True),
+    "behind the last checkpoint": ("train_glcic", "save_checkpoint", 7, True),
 }
 
 
