@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from glcic_hub.completion import Completer, reduced
-from glcic_hub.network import SIZE_MULTIPLE, CompletionNetwork, fold_batchnorm, network_input
+from glcic_hub.network import COMPLETION_LAYERS, SIZE_MULTIPLE, CompletionNetwork, fold_batchnorm, network_input
 from glcic_hub.windows import Box, Hole, tiles, view_of
 
 LEARNING_RATE = 2e-4
@@ -29,6 +29,9 @@ LEARNING_RATE = 2e-4
 
 WARM_UP = 5
 """Steps in which the rate rises, because Adam's first steps are all of full length."""
+
+FIRST_LEARNER = max(number for number, layer in enumerate(COMPLETION_LAYERS) if layer.dilation > 1) + 1
+"""The layers after the dilated convolutions learn. Learning in all of them gains no more and takes twice as long."""
 
 BATCH = 4
 """Crops a step, of the size of the network's training crops."""
@@ -119,7 +122,7 @@ def adapted(
     rng = np.random.default_rng(_seed(generator))
     with torch.inference_mode(False), torch.enable_grad():
         network = fold_batchnorm(copy.deepcopy(completer.model.network).float())
-        network = network.to(completer.device, memory_format=torch.channels_last).requires_grad_(True)
+        network = network.to(completer.device, memory_format=torch.channels_last)
         _learn(network, completer, places, progress(range(steps)), steps, rng)
     return completer.with_network(network.requires_grad_(False))
 
@@ -132,7 +135,8 @@ def _learn(
     steps: int,
     rng: np.random.Generator,
 ) -> None:
-    optimizer = torch.optim.Adam(network.parameters())
+    learners = network.requires_grad_(False).blocks[FIRST_LEARNER:].append(network.output).requires_grad_(True)
+    optimizer = torch.optim.Adam(learners.parameters())
     is_short = completer.dtype == torch.bfloat16
     for number in numbers:
         image, known, hole = (x.to(completer.device) for x in _batch(places, completer.sample_size, rng))
@@ -162,7 +166,7 @@ def _batch(places: list[Place], crop_size: int, rng: np.random.Generator) -> tup
 def _crop(view: View, shape: np.ndarray, crop_size: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
     """A crop with a new hole in it, which reaches into what is known; mirrored half of the time."""
     size = view.known.shape[2:]
-    sides = [min(crop_size, side // SIZE_MULTIPLE * SIZE_MULTIPLE) for side in size]
+    sides = [max(SIZE_MULTIPLE, min(crop_size, side) // SIZE_MULTIPLE * SIZE_MULTIPLE) for side in size]
     shape = _other_shape(shape, rng)[: sides[0], : sides[1]]
     pixels = np.argwhere(view.known[0, 0].numpy())
     hole_box, crop_box = [], []

@@ -15,10 +15,6 @@ from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
 from glcic_hub.windows import Box, Hole, cells, find_holes, inside, tiles, view_of
 
-REDUCED_SIZE = 0.75
-"""Size at which the network sees holes that are larger than the model's `max_hole_size`, as a share of it: those of its
-training were mostly smaller than the largest."""
-
 TEXTURES = (None, "photo")
 """Where a fill's fine detail may come from."""
 
@@ -60,10 +56,7 @@ class Completer:
 
     def holes(self, mask: np.ndarray, working_size: int | None = None) -> Iterator[Hole]:
         """The holes of a mask and the scales at which the network is shown them; the arguments are those of a call."""
-        largest, reduced_size = self.max_hole_size, REDUCED_SIZE * self.max_hole_size
-        if working_size is not None:
-            largest = reduced_size = working_size
-        return find_holes(mask, self.sample_size, largest, reduced_size)
+        return find_holes(mask, self.sample_size, self.max_hole_size if working_size is None else working_size)
 
     @torch.inference_mode()
     def __call__(
@@ -82,8 +75,7 @@ class Completer:
             mask: bool (H, W), True = fill.
             padding: pixels around each hole that the network is shown; chosen from the hole's size without it.
             working_size: a larger hole is shown to the network reduced to this size, in pixels (`windows.find_holes`
-                defines the size). Without it, one that is larger than the model's `max_hole_size` is reduced to
-                `REDUCED_SIZE` of that.
+                defines the size). Without it, the model's `max_hole_size`.
             blend: how the fill is made to meet the known pixels, one of `blending.BLENDS`.
             texture: "photo" adds fine detail of the known pixels (`texture.add_detail`).
 
@@ -103,6 +95,8 @@ class Completer:
             own = hole.mask_in(frame)
             raw = np.zeros(rgb[frame].shape, np.float32)
             for cell in cells(hole):
+                if not hole.mask_in(cell).any():  # of a long diagonal scratch most are empty
+                    continue
                 raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole, padding, blend)
             blended = BLENDS[blend](raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
             fill[frame][own] = blended[own]
@@ -154,6 +148,8 @@ class Completer:
 def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:
     detailed = []
     for tile in tiles(hole.box, tile_size(hole.scale)):
+        if not hole.mask_in(tile).any():
+            continue
         with_margin = view_of(tile, mask.shape, tile_margin(hole.scale), least=0)
         around = view_of(with_margin, mask.shape, texture_context(hole.scale), least=0)
         own = np.zeros(mask[around].shape, bool)

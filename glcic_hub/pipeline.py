@@ -103,16 +103,15 @@ class GLCICPipeline(DiffusionPipeline):
             padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
                 chosen from the hole's size and the size that the model was trained at.
             working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
-                thickness and its side). Without it, holes larger than those of the training are reduced to three
-                quarters of the largest of these. A large number shows every hole at its own size; with a large
-                `padding_mask_crop`, too, the result is that of the network on the whole picture, computed on what
-                the hole depends on alone.
+                thickness and its side). Without it, that is the size of the largest holes of the training. A large
+                number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
+                the network on the whole picture, computed on what the hole depends on alone.
             blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
                 outer half, None leaves it as the network gave it.
             texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
                 leaves, grain. It suits nature better than architecture.
             adapt_steps: for so many steps a copy of the network learns from the known part of each photo before it
-                completes it; 120 take 10 to 20 seconds on a CPU and gain a little, most where things repeat themselves.
+                completes it; 120 take about 10 seconds on a CPU and gain a little, most where things repeat themselves.
                 A photo of which too little is known around its holes is completed without, with a warning.
             generator: decides what `adapt_steps` draws, one for all pictures or a list with one for each; without it,
                 the draws are always the same. Nothing else here is random.
@@ -133,9 +132,9 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
         if working_size is not None and not _is_whole(working_size, 1):
             raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
-        if blend not in list(BLENDS):  # a list, because what cannot be a key of a dictionary may have been passed
+        if not (blend is None or isinstance(blend, str)) or blend not in BLENDS:
             raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
-        if texture not in TEXTURES:
+        if not (texture is None or isinstance(texture, str)) or texture not in TEXTURES:
             raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
         if not _is_whole(adapt_steps, 0):
             raise ValueError(f"adapt_steps must be a number of steps from 0 up; got {adapt_steps}")
@@ -147,6 +146,9 @@ class GLCICPipeline(DiffusionPipeline):
         fill_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
         _refuse_whole_masks(fill_masks)
         generators = generator if isinstance(generator, list) else [generator] * len(pictures)
+        for one in generators:
+            if not (one is None or isinstance(one, torch.Generator)):
+                raise ValueError(f"generator must be a torch.Generator, or a list of them; got {one!r}")
         if len(generators) != len(pictures):
             raise ValueError(
                 f"got {len(generators)} generators for {len(pictures)} pictures; give one for each, or a single one"

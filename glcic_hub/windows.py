@@ -40,12 +40,10 @@ class Hole(NamedTuple):
         return result
 
 
-def find_holes(
-    mask: np.ndarray, sample_size: int, largest_size: float, reduced_size: float | None = None
-) -> Iterator[Hole]:
+def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Iterator[Hole]:
     """Split a mask into holes; pieces nearer than about a quarter of `sample_size` are one hole.
 
-    A hole up to `largest_size` is shown as it is, a larger one reduced to `reduced_size`. Its size lies (as a
+    A hole up to `largest_size` is shown as it is, a larger one reduced to that. Its size lies (as a
     geometric mean) between the side of the largest square in it and the side of a square of its area: a long thin
     scratch stays nearly as it is, a large square does not. Of the rules tried, this one measured best on squares and
     on brush strokes (`train/LOG.md`).
@@ -54,7 +52,6 @@ def find_holes(
         mask: bool (H, W), True = fill; at least one pixel is False.
         sample_size: side of the network's training crops, pixels.
         largest_size: the largest size at which the network is to see a hole, pixels.
-        reduced_size: the size at which it is to see larger ones, pixels; `largest_size` without it.
     """
     block = max(1, sample_size // 8)
     labels, _ = ndimage.label(_any_in_blocks(mask, block), structure=np.ones((3, 3)))
@@ -65,8 +62,7 @@ def find_holes(
         tight = ndimage.find_objects(own.astype(np.uint8))[0]
         box = tuple(slice(a.start + t.start, a.start + t.stop) for a, t in zip(area, tight))
         size = math.sqrt(_thickness(mask, box) * math.sqrt(np.count_nonzero(own)))
-        scale = 1.0 if size <= largest_size else (reduced_size or largest_size) / size
-        yield Hole(box, own[tight], scale)
+        yield Hole(box, own[tight], min(1.0, largest_size / size))
 
 
 def cells(hole: Hole) -> Iterator[Box]:

@@ -229,7 +229,7 @@ def build() -> gr.Blocks:
                     0,
                     step=10,
                     label="Learn from the photo first (steps)",
-                    info="For what repeats itself, as windows and tiles do. 100 steps take about 15 seconds.",
+                    info="For what repeats itself, as windows and tiles do. 100 steps take about 10 seconds.",
                     elem_id="steps",
                 )
                 go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")

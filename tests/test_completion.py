@@ -153,12 +153,12 @@ def test_the_network_sees_large_holes_reduced_and_their_surroundings_undarkened(
 @pytest.mark.parametrize(
     ("box", "shape", "side"),
     [
-        # a size of 63, to be 12, with a quarter of 32 reduced pixels on each side: 12 + 2 * 8 = 28, but 32 at least
-        ((60, 123, 60, 123), (32, 32), 12),
-        # 47 thick, because two sides are the picture's border, and sqrt(47 * 24) in size: 24 * 12 / 33.6 = 8.6
-        ((0, 24, 0, 24), (32, 32), 8.6),
-        # sqrt(63 * sqrt(63 * 190)) = 83 in size; 190 * 12 / 83 + 2 * 8 = 43, but the picture ends: 250 * 12 / 83 = 36
-        ((60, 123, 30, 220), (32, 36), None),
+        # a size of 63, to be 16, with a quarter of 32 reduced pixels on each side: 16 + 2 * 8 = 32
+        ((60, 123, 60, 123), (32, 32), 16),
+        # 47 thick, because two sides are the picture's border, and sqrt(47 * 24) in size: 24 * 16 / 33.6 = 11.4
+        ((0, 24, 0, 24), (32, 32), 11.4),
+        # sqrt(63 * sqrt(63 * 190)) = 83 in size; 190 * 16 / 83 + 2 * 8 = 53, but the picture ends: 250 * 16 / 83 = 48
+        ((60, 123, 30, 220), (32, 48), None),
     ],
 )
 def test_the_reduced_view_has_the_hole_at_the_size_of_the_training_holes(box, shape, side):
@@ -226,7 +226,7 @@ def test_float32_weights_are_run_in_a_shorter_type_only_where_none_is_asked_for(
     assert model.dtype == fp32
 
 
-@pytest.mark.parametrize(("working_size", "side"), [(None, 12), (20, 20), (63, 63), (1000, 63)])
+@pytest.mark.parametrize(("working_size", "side"), [(None, 16), (20, 20), (63, 63), (1000, 63)])
 def test_working_size_sets_the_size_at_which_a_large_hole_is_shown(working_size, side):
     completer = WatchedCompleter()
     completer(photo(250, 250), hole_mask((250, 250), (60, 123, 60, 123)), working_size=working_size)
@@ -373,6 +373,15 @@ def test_a_hole_is_computed_once_even_where_the_views_of_others_show_it(working_
         assert (wanted.shape == (160, 160)) == (working_size is None)
         assert side**2 <= wanted.sum() <= (side + 6) ** 2
         assert max(np.ptp(rows), np.ptp(columns)) < side + 6
+
+
+def test_of_a_long_scratch_only_the_parts_that_it_crosses_are_computed(monkeypatch):
+    """A square of 25 cells, of which a diagonal line crosses 5, and where it turns aside a few more."""
+    monkeypatch.setattr(windows, "LARGEST_CELL", 20)
+    mask = np.eye(100, dtype=bool)
+    completer = WatchedCompleter()
+    completer(photo(100, 100), mask)
+    assert len(completer.seen) == 5
 
 
 # Compiled

@@ -25,8 +25,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=pixels,
         help="show holes larger than N pixels to the network reduced to N; small: smoother, more coherent fills, "
-        "large: each hole at its own size, and slower (default: three quarters of the largest training holes, for "
-        "holes above those)",
+        "large: each hole at its own size, and slower (default: the size of the largest training holes)",
     )
     parser.add_argument(
         "--blend",
@@ -82,14 +81,14 @@ def processes(text: str) -> int:
 
 def steps(text: str) -> int:
     """A number of steps; there may be none."""
-    return 0 if text == "0" else _whole_number(text, 10_000)
+    return _whole_number(text, 10_000, least=0)
 
 
 def _quality(text: str) -> int:
     return _whole_number(text, 100)
 
 
-def _whole_number(text: str, largest: int) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= largest):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {largest}")
+def _whole_number(text: str, largest: int, least: int = 1) -> int:
+    if not (text.isdecimal() and least <= int(text) <= largest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {largest}")
     return int(text)

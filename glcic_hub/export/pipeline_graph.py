@@ -15,7 +15,6 @@ It follows `completion.Completer`, with these differences, which keep to what ON
 
 import numpy as np
 
-from glcic_hub.completion import REDUCED_SIZE
 from glcic_hub.export.enlarge import add_enlarging
 from glcic_hub.export.graph import Graph, resized, scalar, sides
 from glcic_hub.export.network_graph import add_completion
@@ -40,7 +39,7 @@ def add_pipeline(op: Graph, model: GLCICModel, photo: str, mask: str, precision:
     Returns:
         The name of a uint8 (1, H, W, 3): the completed photo.
     """
-    sizes = Sizes(model.sample_size, model.max_hole_size, REDUCED_SIZE * model.max_hole_size)
+    sizes = Sizes(model.sample_size, model.max_hole_size)
     hole = op.BitShift(mask, _uint8(op, _BITS_BELOW_HALF), direction="RIGHT")  # (1, H, W)
     box = [span_of(op, hole, across=2), span_of(op, hole, across=1)]  # rows, columns
     photo_sides = [op.Shape(mask, start=1, end=2), op.Shape(mask, start=2)]  # height, width

@@ -21,13 +21,11 @@ class Sizes(NamedTuple):
 
     Attributes:
         sample: side of its crops.
-        largest: the size up to which a hole is shown as it is.
-        reduced: the size at which larger ones are shown.
+        largest: of its holes; larger ones are shown reduced to it.
     """
 
     sample: float
     largest: float
-    reduced: float
 
 
 Span = tuple[str, str]
@@ -56,8 +54,7 @@ def scale_of(op: Graph, hole: str, box: list[Span], photo_sides: list[str], size
     rows = op.ReduceSum(op.cast(op.Slice(hole, starts, ends, [1, 2]), "float32"), [0, 2], keepdims=0)
     area = op.Max(op.ReduceSum(op.cast(rows, "float64"), [0]), scalar(op, 1))
     size = op.Sqrt(op.Mul(_thickness(op, hole, box, photo_sides), op.Sqrt(area)))
-    reduced = op.Div(scalar(op, sizes.reduced), size)
-    by_rule = op.Where(op.LessOrEqual(size, scalar(op, sizes.largest)), scalar(op, 1), reduced)
+    by_rule = op.Min(scalar(op, 1), op.Div(scalar(op, sizes.largest), size))
     longest = op.ReduceMax(op.cast(op.Sub(ends, starts), "float64"), [0])
     longest_view = max(LONGEST_SIDE, 2 * sizes.sample)
     by_bound = op.Div(scalar(op, longest_view - 2 * CONTEXT * sizes.sample), longest)

@@ -84,4 +84,4 @@ def _same(known: dict[str, torch.Tensor], state_dict: dict[str, torch.Tensor]) -
 
 def _complete(model: GLCICModel, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """spandrel's call: image (1, 3, H, W) in [0, 1], mask (1, 1, H, W) with 1 = fill, to (1, 3, H, W)."""
-    return completed(Completer(model), image[0].permute(1, 2, 0), mask[0, 0] > 0).permute(2, 0, 1)[None]
+    return completed(Completer(model), image[0].permute(1, 2, 0), mask[0, 0] >= 0.5).permute(2, 0, 1)[None]

@@ -73,3 +73,10 @@ def test_following_its_gradient_sharpens_a_blur_and_leaves_the_judge_alone(judge
     assert losses[-1] < 0.7 * losses[0]
     assert fill.grad[MASKS.expand(-1, 3, -1, -1) == 0].abs().max() == 0
     assert all(torch.equal(old, new) for old, new in zip(before, judge.state_dict().values()))
+
+
+def test_the_mean_of_two_processes_losses_is_the_loss_of_all_their_pictures(judge):
+    fake, hole_pixels = blurred(2), MASKS.sum() / 2
+    mine = [perceptual_loss(judge, *(x[n : n + 1] for x in (fake, IMAGES, MASKS)), hole_pixels) for n in (0, 1)]
+    assert MASKS[0].sum() != MASKS[1].sum()
+    torch.testing.assert_close(sum(mine) / 2, perceptual_loss(judge, fake, IMAGES, MASKS))
