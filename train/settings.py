@@ -42,6 +42,7 @@ FROM_ZERO_UP = (
     "discriminator_steps",
     "perceptual_weight",
     "alpha",
+    "r1_weight",
     "learning_rate",
     "discriminator_learning_rate",
 )
@@ -119,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "--perceptual_weight", type=float, help="of a perceptual loss (0: none, the paper); needs the extra `features`"
     )
     optimisation.add_argument("--alpha", type=float, help="weight of the adversarial loss in phase 3")
+    optimisation.add_argument(
+        "--r1_weight", type=float, help="gamma of the discriminators' gradient penalty R1 (0: none, the paper)"
+    )
     optimisation.add_argument("--optimizer", choices=sorted(OPTIMIZERS))
     optimisation.add_argument("--learning_rate", type=float, help="of the completion network")
     optimisation.add_argument("--discriminator_learning_rate", type=float)

@@ -43,13 +43,16 @@ from train.checkpoints import (
 from train.initialisation import initialise
 from train.interruption import Interrupted, StopRequest
 from train.loading import DamageReport, merged
-from train.losses import completion_loss, composite, local_patches, random_holes, real_or_fake_loss
+from train.losses import completion_loss, composite, gradient_penalty, local_patches, random_holes, real_or_fake_loss
 from train.outputs import save_model, save_samples, training_record
 from train.perceptual import load_judge, perceptual_loss
 from train.settings import OPTIMIZERS, parse_args
 from train.sources import open_batches, open_crops
 from train.stability import AccuracyWatch, gradient_ratio, require_finite
 from train.validation import Validation, psnr
+
+R1_EVERY = 16
+"""The penalty of `--r1_weight` comes every so many steps, times as much (Karras et al., CVPR 2020, appendix B)."""
 
 PICTURES_FOR_MEAN = 512
 SAMPLE_PICTURES = 8
@@ -122,10 +125,14 @@ def take_step(
             on_real = discriminator(image, local_patches(image, other_boxes, args.local_size))
             on_fake = discriminator(fake.detach(), local_patches(fake.detach(), boxes, args.local_size))
         discriminator_loss = real_or_fake_loss(on_real, real=True) + real_or_fake_loss(on_fake, real=False)
+        log["discriminator_loss"] = discriminator_loss
+        if args.r1_weight and (step - args.completion_steps) % R1_EVERY == 0:
+            with accelerator.autocast():
+                penalty = gradient_penalty(discriminator, image, other_boxes, args.local_size)
+            discriminator_loss = discriminator_loss + R1_EVERY * args.r1_weight / 2 * penalty
         players.discriminator_optimizer.zero_grad()
         accelerator.backward(discriminator_loss)
         players.discriminator_optimizer.step()
-        log["discriminator_loss"] = discriminator_loss
         log["discriminator_accuracy"] = ((on_real > 0).float().mean() + (on_fake < 0).float().mean()) / 2
 
     if phase != 2:  # update C

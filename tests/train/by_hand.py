@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from glcic_hub.network import CompletionNetwork, Discriminator
+from train import train_glcic
 from train.dataset import TrainingCrops, find_pictures
 from train.losses import random_holes
 from train.perceptual import load_judge, perceptual_loss
@@ -191,6 +192,12 @@ class Hand:
                 on_real = judge(d, images[mine], other_boxes[mine], args.local_size)
                 on_fake = judge(d, fakes[-1].detach(), boxes[mine], args.local_size)
                 d_losses.append(-(on_real.sigmoid().log().mean() + (1 - on_fake.sigmoid()).log().mean()))
+                if args.r1_weight and (step - args.completion_steps) % train_glcic.R1_EVERY == 0:
+                    x = images[mine].clone().requires_grad_()
+                    judged = judge(d, x, other_boxes[mine], args.local_size)
+                    slope = torch.autograd.grad(judged.sum(), x, create_graph=True)[0]
+                    weight = train_glcic.R1_EVERY * args.r1_weight / 2
+                    d_losses[-1] = d_losses[-1] + weight * (slope**2).sum() / len(x)
         if phase > 1:
             self._update(state.optimizers[1], discriminator, sum(d_losses) / world, args.discriminator_learning_rate)
         if phase != 2:

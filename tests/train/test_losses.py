@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from glcic_hub.network import Discriminator
 from tests.train.runs import settings
-from train.losses import completion_loss, composite, local_patches, random_holes, real_or_fake_loss
+from train.losses import completion_loss, composite, gradient_penalty, local_patches, random_holes, real_or_fake_loss
 
 
 def random_batch(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -79,6 +80,35 @@ def test_real_or_fake_loss_is_the_binary_cross_entropy():
     assert real_or_fake_loss(logits, real=True).item() == pytest.approx(-np.log(probability).mean(), rel=1e-5)
     assert real_or_fake_loss(logits, real=False).item() == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
     assert torch.isfinite(real_or_fake_loss(torch.tensor([[-200.0]]), real=True))
+
+
+def test_gradient_penalty_is_the_squared_slope_of_the_discriminator():
+    images, boxes = random_batch(2, 3, 8, 8), torch.tensor([[0, 0, 2, 2], [3, 2, 4, 4]])
+    weights, patch_weights = random_batch(3, 8, 8, seed=1), random_batch(3, 4, 4, seed=2)
+
+    def squares(image: torch.Tensor, patch: torch.Tensor) -> torch.Tensor:
+        return (image**2 * weights).sum((1, 2, 3)) + (patch * patch_weights).sum((1, 2, 3))
+
+    slopes = 2 * images * weights
+    slopes[0, :, 0:4, 0:4] += patch_weights  # the first patch is moved inside the picture
+    slopes[1, :, 3:7, 2:6] += patch_weights
+    expected = (slopes**2).sum() / 2
+    assert gradient_penalty(squares, images, boxes, 4).item() == pytest.approx(expected.item())
+    assert not images.requires_grad
+
+
+def test_gradient_penalty_flattens_the_discriminator():
+    discriminator = Discriminator(16, 8, base_channels=4)
+    images, boxes = random_batch(4, 3, 16, 16), torch.tensor([[4, 4, 4, 4]] * 4)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
+    penalties = []
+    for _ in range(20):
+        penalty = gradient_penalty(discriminator, images, boxes, 8)
+        optimizer.zero_grad()
+        penalty.backward()
+        optimizer.step()
+        penalties.append(penalty.item())
+    assert penalties[-1] < penalties[0] / 2
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])

@@ -243,6 +243,25 @@ def test_every_phase_is_algorithm_1_computed_by_hand(tiny_pictures, tmp_path, va
     assert_steps_agree(options_for(tiny_pictures, tmp_path / "run", *options), tmp_path / "run")
 
 
+def test_penalty_of_the_gradient_is_part_of_the_discriminators_loss(tiny_pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
+    options = [*SMALL_RATES, *LONGER, "--r1_weight", "10"]
+    run(tiny_pictures, tmp_path / "run", *options)
+    assert_steps_agree(options_for(tiny_pictures, tmp_path / "run", *options), tmp_path / "run")
+
+
+def test_penalty_comes_at_the_first_of_every_sixteen_steps(tiny_pictures, tmp_path):
+    phase_2 = ("--discriminator_steps", "18")
+    without = run(tiny_pictures, tmp_path / "without", *phase_2, "--max_train_steps", "19")
+    for step, comes in ((2, True), (3, False), (17, False), (18, True)):  # phase 2 begins with step 2
+        folder = tmp_path / str(step)
+        shutil.copytree(without / f"checkpoint-{step}", folder / f"checkpoint-{step}")
+        options = ("--r1_weight", "1", "--resume_from_checkpoint", "latest", "--max_train_steps", str(step + 1))
+        run(tiny_pictures, folder, *phase_2, *options)
+        penalised, plain = (discriminator_weights(output, step + 1) for output in (folder, without))
+        assert bool(moved(penalised, plain)) == comes
+
+
 def test_without_discriminators_the_squared_error_alone_trains(tiny_pictures, tmp_path):
     alone = run(tiny_pictures, tmp_path / "alone", "--discriminators", "none")
     phase_1 = run(tiny_pictures, tmp_path / "phase-1", "--completion_steps", "7", "--discriminator_steps", "0")
