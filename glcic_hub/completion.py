@@ -1,7 +1,8 @@
 """From a picture and a mask to the fill: the part of the pipeline that needs no diffusers."""
 
 import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -20,6 +21,14 @@ TEXTURES = (None, "photo")
 
 CONTEXT = 0.25
 """Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
+
+
+SEAM_TILE, SEAM_MARGIN = 16, 4
+"""The seam is corrected in tiles of this side, with this margin around them, both as multiples of the hole's thickness:
+what one end of a strip asks for falls to exp(-pi) with each thickness."""
+
+LEAST_SEAM_TILE = 1024
+"""Smaller tiles would only take time."""
 
 
 class Completer:
@@ -91,15 +100,11 @@ class Completer:
             )
         fill = np.zeros(rgb.shape, np.float32)
         for hole in self.holes(mask, working_size):
-            frame = view_of(hole.box, mask.shape, context=1, least=0)
-            own = hole.mask_in(frame)
-            raw = np.zeros(rgb[frame].shape, np.float32)
             for cell in cells(hole):
-                if not hole.mask_in(cell).any():  # of a long diagonal scratch most are empty
-                    continue
-                raw[inside(cell, frame)] = self._complete_cell(rgb, mask, cell, hole, padding, blend)
-            blended = BLENDS[blend](raw, rgb[frame].astype(np.float32) / 255, own, ~mask[frame])
-            fill[frame][own] = blended[own]
+                own = hole.mask_in(cell)
+                if own.any():  # of a long diagonal scratch most are empty
+                    fill[cell][own] = self._complete_cell(rgb, mask, cell, hole, padding, blend)[own]
+            _correct_seam(fill, rgb, mask, hole, blend)
             if texture == "photo":
                 _add_texture(fill, rgb, mask, hole)
         return fill
@@ -145,21 +150,44 @@ class Completer:
         return completed
 
 
+def _correct_seam(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole, blend: str | None) -> None:
+    def blended(view: Box) -> np.ndarray:
+        return BLENDS[blend](fill[view], _as_float(rgb[view]), hole.mask_in(view), ~mask[view])
+
+    side, margin = max(LEAST_SEAM_TILE, math.ceil(SEAM_TILE * hole.thickness)), math.ceil(SEAM_MARGIN * hole.thickness)
+    whole = max(part.stop - part.start for part in hole.box)
+    if side >= whole or blend == "feather":  # whose reach is a share of the whole hole's
+        side, margin = whole, 1
+    _change_in_tiles(fill, hole, side, margin, blended)
+
+
 def _add_texture(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole) -> None:
-    detailed = []
-    for tile in tiles(hole.box, tile_size(hole.scale)):
-        if not hole.mask_in(tile).any():
-            continue
-        with_margin = view_of(tile, mask.shape, tile_margin(hole.scale), least=0)
-        around = view_of(with_margin, mask.shape, texture_context(hole.scale), least=0)
+    def detailed(view: Box) -> np.ndarray:
+        around = view_of(view, mask.shape, texture_context(hole.scale), least=0)
         own = np.zeros(mask[around].shape, bool)
-        own[inside(with_margin, around)] = hole.mask_in(with_margin)
-        picture = rgb[around].astype(np.float32) / 255
-        result = add_detail(fill[around], picture, own, ~mask[around], hole.scale)
-        detailed.append((tile, result[inside(tile, around)]))
-    for tile, result in detailed:  # only now: they are not to see each other's detail
+        own[inside(view, around)] = hole.mask_in(view)
+        result = add_detail(fill[around], _as_float(rgb[around]), own, ~mask[around], hole.scale)
+        return result[inside(view, around)]
+
+    _change_in_tiles(fill, hole, tile_size(hole.scale), tile_margin(hole.scale), detailed)
+
+
+def _change_in_tiles(
+    fill: np.ndarray, hole: Hole, side: int, margin: int, changed: Callable[[Box], np.ndarray]
+) -> None:
+    """Change the fill of a hole, tile by tile, to what `changed` makes of each with a margin around it."""
+    results = []
+    for tile in tiles(hole.box, side):
         own = hole.mask_in(tile)
-        fill[tile][own] = result[own]
+        if own.any():
+            view = view_of(tile, fill.shape[:2], margin, least=0)
+            results.append((tile, own, changed(view)[inside(tile, view)][own]))
+    for tile, own, result in results:  # only now: every tile is to see what was there before
+        fill[tile][own] = result
+
+
+def _as_float(rgb: np.ndarray) -> np.ndarray:
+    return rgb.astype(np.float32) / 255
 
 
 def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:

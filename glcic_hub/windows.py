@@ -26,11 +26,13 @@ class Hole(NamedTuple):
         box: the bounding box.
         mask: bool, of the box's shape, True on the pixels of this hole.
         scale: at most 1: by how much the hole is reduced for the network.
+        thickness: side, in pixels, of the largest square in which nothing is known.
     """
 
     box: Box
     mask: np.ndarray
     scale: float
+    thickness: float
 
     def mask_in(self, view: Box) -> np.ndarray:
         """The part of the hole that lies in a view which the box meets: bool, of the view's shape."""
@@ -61,8 +63,9 @@ def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Itera
         own = own[: area[0].stop - area[0].start, : area[1].stop - area[1].start] & mask[area]
         tight = ndimage.find_objects(own.astype(np.uint8))[0]
         box = tuple(slice(a.start + t.start, a.start + t.stop) for a, t in zip(area, tight))
-        size = math.sqrt(_thickness(mask, box) * math.sqrt(np.count_nonzero(own)))
-        yield Hole(box, own[tight], min(1.0, largest_size / size))
+        thickness = _thickness(mask, box)
+        size = math.sqrt(thickness * math.sqrt(np.count_nonzero(own)))
+        yield Hole(box, own[tight], min(1.0, largest_size / size), thickness)
 
 
 def cells(hole: Hole) -> Iterator[Box]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from glcic_hub import windows
+from glcic_hub import blending, completion, windows
 from glcic_hub.blending import correct_seam
 from glcic_hub.completion import Completer
 from glcic_hub.network import network_input, padded_input
@@ -382,6 +382,42 @@ def test_of_a_long_scratch_only_the_parts_that_it_crosses_are_computed(monkeypat
     completer = WatchedCompleter()
     completer(photo(100, 100), mask)
     assert len(completer.seen) == 5
+
+
+def seams_of(rgb: np.ndarray, mask: np.ndarray, least_tile: int, blend: str = "poisson") -> tuple[np.ndarray, list]:
+    """The fill, and the shapes of the parts in which the seam was treated."""
+    shapes = []
+
+    def watched(fill: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        shapes.append(fill.shape[:2])
+        return blending.BLENDS[blend](fill, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(completion, "LEAST_SEAM_TILE", least_tile)
+        patch.setattr(completion, "BLENDS", {blend: watched})
+        return Completer(MODEL)(rgb, mask, blend=blend), shapes
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_the_seam_of_a_long_scratch_is_corrected_in_tiles_as_in_one_piece(width):
+    rgb, mask = photo(250, 300), np.zeros((250, 300), bool)
+    for offset in range(width):
+        mask[np.arange(200) + 20, np.arange(200) + 40 + offset] = True
+    fill, shapes = seams_of(rgb, mask, 50)
+    as_one, (shape,) = seams_of(rgb, mask, 1000)
+    assert max(shape) >= 200 and len(shapes) >= 4
+    thickness = 2 * ndimage.distance_transform_edt(mask).max() - 1
+    assert max(map(max, shapes)) <= max(50, 16 * thickness) + 2 * 4 * thickness + 2
+    np.testing.assert_allclose(fill, as_one, atol=1e-4)
+    assert abs(Completer(MODEL)(rgb, mask, blend=None) - as_one).max() > 0.1
+    np.testing.assert_array_equal(seams_of(spoilt(rgb, mask), mask, 50)[0], fill)
+
+
+def test_the_seam_of_a_thick_hole_and_a_feathered_one_are_treated_in_one_piece():
+    rgb, mask = photo(70, 90), hole_mask((70, 90), (20, 32, 20, 34))
+    assert seams_of(rgb, mask, 1)[1] == [(14, 16)]
+    scratch = hole_mask((70, 90), (30, 31, 3, 88))
+    assert seams_of(rgb, scratch, 1, "feather")[1] == [(3, 87)]
 
 
 # Compiled
