@@ -53,9 +53,7 @@ class Completer:
         self.mean = model.mean.to(self.device, torch.float32)
         self._complete_window = complete_window
         if model.compile_arguments is not None:
-            # Windows as constants: reckoned with as symbols, they keep the compiler busy for more than ten minutes.
-            arguments = {"dynamic": False, **model.compile_arguments}
-            self._complete_window = torch.compile(complete_window, **arguments)
+            self._complete_window = torch.compile(complete_window, **model.compile_arguments)
 
     def with_network(self, network: CompletionNetwork) -> "Completer":
         """The same with another folded network, which may be changed."""

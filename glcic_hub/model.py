@@ -120,13 +120,15 @@ class GLCICModel(
         """Compile the network with `torch.compile`, for `forward` and for pipelines that hold this model.
 
         Each size of picture and of hole is compiled for itself when it first comes, which takes up to half a minute on
-        a CPU: it is for many pictures of one size under one mask. After eight sizes torch runs others uncompiled.
+        a CPU: it is for many pictures of one size under one mask. After eight sizes in a process, those of all models,
+        torch runs others uncompiled; with `fullgraph=True` it raises an error.
 
         Args:
             **arguments: of `torch.compile`, for example `mode="reduce-overhead"` on a GPU.
         """
-        super().compile(**arguments)
-        self.compile_arguments = arguments
+        # Sizes as constants: reckoned with as symbols, they keep the compiler busy for minutes, or make it fail.
+        self.compile_arguments = {"dynamic": False, **arguments}
+        super().compile(**self.compile_arguments)
 
     @property
     def dtype(self) -> torch.dtype:

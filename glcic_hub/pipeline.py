@@ -111,7 +111,7 @@ class GLCICPipeline(DiffusionPipeline):
             texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
                 leaves, grain. It suits nature better than architecture.
             adapt_steps: for so many steps a copy of the network learns from the known part of each photo before it
-                completes it; 120 take about 10 seconds on a CPU and gain a little, most where things repeat themselves.
+                completes it; 120 take 10 to 30 seconds on a CPU and gain a little, most where things repeat themselves.
                 A photo of which too little is known around its holes is completed without, with a warning.
             generator: decides what `adapt_steps` draws, one for all pictures or a list with one for each; without it,
                 the draws are always the same. Nothing else here is random.

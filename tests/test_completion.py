@@ -376,7 +376,7 @@ def test_a_hole_is_computed_once_even_where_the_views_of_others_show_it(working_
 
 
 def test_of_a_long_scratch_only_the_parts_that_it_crosses_are_computed(monkeypatch):
-    """A square of 25 cells, of which a diagonal line crosses 5, and where it turns aside a few more."""
+    """A square of 25 cells, of which a diagonal line crosses 5."""
     monkeypatch.setattr(windows, "LARGEST_CELL", 20)
     mask = np.eye(100, dtype=bool)
     completer = WatchedCompleter()

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from glcic_hub import model as model_module
 from glcic_hub.model import GLCICModel, embedded_models
 from glcic_hub.network import complete_batch
+from tests.random_models import random_model
 
 SETTINGS = {"base_channels": 4, "mean": (0.1, 0.25, 0.6), "sample_size": 64, "max_hole_size": 24}
 FILES = {"README.md", "config.json", "model.safetensors"}
@@ -499,3 +500,22 @@ def test_saving_over_a_loaded_model_keeps_its_weights(model, folder):
     make_model(seed=1).save_pretrained(folder)
     assert_same_state(loaded.state_dict(), model.state_dict())
     assert_same_state(GLCICModel.from_pretrained(folder).state_dict(), make_model(1).state_dict())
+
+
+def test_a_compiled_model_is_compiled_for_each_size_and_computes_the_same():
+    inputs_of_graphs = []
+
+    def backend(graph, inputs):
+        inputs_of_graphs.append(inputs)
+        return graph.forward
+
+    model = random_model()
+    plain = copy.deepcopy(model)
+    model.compile(backend=backend)
+    for height, width in ((40, 48), (48, 56), (40, 48)):
+        image, mask = torch.rand(1, 3, height, width), torch.zeros(1, 1, height, width)
+        mask[..., 10:20, 12:24] = 1
+        with torch.no_grad():
+            torch.testing.assert_close(model(image, mask), plain(image, mask))
+    sizes = {tuple(x.shape[2:]) for inputs in inputs_of_graphs for x in inputs if x is not None and x.ndim == 4}
+    assert {(40, 48), (48, 56)} <= sizes and all(type(side) is int for size in sizes for side in size)

@@ -455,9 +455,9 @@ def sentence_for(error: Exception) -> str | None:
         if any(sign in said.lower() for sign in OUT_OF_MEMORY):
             return f"there is not enough memory ({said[:200]}): {go_on} and a smaller --train_batch_size"
         return None
-    if not said:  # Python's own MemoryError
+    if isinstance(error, MemoryError) and not said:  # Python's own
         return f"there is not enough memory: {go_on} and fewer --dataloader_num_workers or smaller pictures"
-    return said
+    return said or type(error).__name__
 
 
 if __name__ == "__main__":

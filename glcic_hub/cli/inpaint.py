@@ -42,8 +42,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         type=options.steps,
         default=0,
-        help="before completing, learn from the known part of IMAGE for N steps, for example 120; it takes about 10 "
-        "seconds on a CPU and helps where things repeat themselves (default: %(default)s)",
+        help="before completing, learn from the known part of IMAGE for N steps, for example 120; it takes 10 to 30 "
+        "seconds on a CPU and helps a little, most where things repeat themselves (default: %(default)s)",
     )
     command.set_defaults(run=run)
 

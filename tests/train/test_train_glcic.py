@@ -294,6 +294,11 @@ def test_not_every_allocation_is_of_memory():
     assert sentence_for(RuntimeError("the tensor has elements, but its data is not allocated yet")) is None
 
 
+def test_only_an_error_of_memory_says_memory_where_nothing_else_is_said():
+    assert "not enough memory" in sentence_for(MemoryError())
+    assert sentence_for(OSError()) == "OSError"
+
+
 def test_log_has_the_ratio_of_the_gradients_in_phase_3_alone(tiny_pictures, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
