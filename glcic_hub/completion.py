@@ -23,9 +23,11 @@ CONTEXT = 0.25
 """Surroundings shown on each side of a hole, at least, as a share of the model's `sample_size`."""
 
 
-SEAM_TILE, SEAM_MARGIN = 16, 4
-"""The seam is corrected in tiles of this side, with this margin around them, both as multiples of the hole's thickness:
-what one end of a strip asks for falls to exp(-pi) with each thickness."""
+SEAM_TILE = 16
+"""The seam is corrected in tiles of this side, as a multiple of the hole's thickness."""
+
+SEAM_MARGIN = 4
+"""Margin around these tiles, likewise: what one end of a strip asks for falls to exp(-pi) with each thickness."""
 
 LEAST_SEAM_TILE = 1024
 """Smaller tiles would only take time."""
