@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -19,6 +20,7 @@ from glcic_hub import blending, cli, completion, demo
 from glcic_hub.adaptation import adapted
 from glcic_hub.cli.options import BLENDS, DTYPES, TEXTURES
 from glcic_hub.model import GLCICModel
+from tests.privileges import without_privileges
 from tests.random_models import random_model
 
 HEIGHT, WIDTH = 48, 40
@@ -569,28 +571,11 @@ class TestOutputFile:
             folder = Path(folder)
             copies = [shutil.copy(path, folder) for path in (photo, mask)]
             folder.chmod(0o555)
-            code, message = run_without_privileges("inpaint", *copies, "-o", folder / "out.png", "--model", "no/model")
+            command = ("inpaint", *copies, "-o", folder / "out.png", "--model", "no/model")
+            code, message = without_privileges(partial(run, *command))
             assert code == 1 and "not writable" in message
             assert names(folder) == ["mask.png", "photo.png"]
             folder.chmod(0o755)
-
-
-def run_without_privileges(*arguments: object) -> tuple[int, str]:
-    """Exit code and messages of the command, in a child that is nobody where this process is root."""
-    with tempfile.TemporaryFile("w+") as messages:
-        child = os.fork()
-        if child == 0:
-            sys.stderr = messages
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            code = run(*arguments)
-            messages.flush()
-            os._exit(code)
-        status = os.waitpid(child, 0)[1]
-        messages.seek(0)
-        return os.waitstatus_to_exitcode(status), messages.read()
 
 
 def transparent(path: Path) -> None:

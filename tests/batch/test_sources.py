@@ -2,14 +2,16 @@
 
 import gzip
 import io
-import os
+import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from glcic_hub.batch.sources import find_pictures
 from glcic_hub.errors import WrongUse
+from tests.privileges import without_privileges
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -101,10 +103,16 @@ def test_what_is_not_there_is_refused(tmp_path):
         find_pictures([tmp_path / "nowhere"])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path):
-    touch(tmp_path, "a.png", "closed/b.png")
-    (tmp_path / "closed").chmod(0)
-    found = find_pictures([tmp_path])
-    (tmp_path / "closed").chmod(0o755)
-    assert names(found) == ["a.png"] and "cannot be read" in found.problems[0][1]
+def test_a_folder_that_cannot_be_read_is_a_problem():
+    def look() -> int:
+        found = find_pictures([folder])
+        print(names(found), *[sentence for _, sentence in found.problems], file=sys.stderr)
+        return len(found.problems)
+
+    with tempfile.TemporaryDirectory() as folder:  # unlike tmp_path, others than its owner may look into it
+        folder = touch(Path(folder), "a.png", "closed/b.png")
+        folder.chmod(0o755)
+        (folder / "closed").chmod(0)
+        problems, said = without_privileges(look)
+        (folder / "closed").chmod(0o755)
+    assert problems == 1 and said.startswith("['a.png']") and "cannot be read" in said

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from tests.train.by_hand import LONGER, SMALL_RATES, assert_steps_agree
 from tests.train.runs import assert_same_training_state, logged, options_for, run
+from train import train_glcic
 from train.checkpoints import checkpoints, flaw_of
 from train.dataset import TrainingCrops, find_pictures
 
@@ -117,6 +118,13 @@ def test_checkpoints_of_two_processes_are_complete(two_processes):
 @pytest.mark.filterwarnings("ignore:another picture takes the place of a damaged one")
 def test_every_step_is_the_mean_of_both_processes_steps(two_processes, data):
     assert_steps_agree(options_for(data, two_processes, *OPTIONS), two_processes, processes=2)
+
+
+def test_the_penalty_of_two_processes_is_the_mean_of_theirs(tiny_pictures, tmp_path, monkeypatch):
+    options = options_for(tiny_pictures, tmp_path / "run", *SMALL_RATES, *LONGER, "--r1_weight", "10")
+    torchrun(tmp_path / "each_step.py", "from train import train_glcic\ntrain_glcic.R1_EVERY = 1", options)
+    monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
+    assert_steps_agree(options, tmp_path / "run", processes=2)
 
 
 def test_two_processes_train_as_one_of_twice_the_batch(tiny_pictures, tmp_path, monkeypatch):
