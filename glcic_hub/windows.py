@@ -45,10 +45,10 @@ class Hole(NamedTuple):
 def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Iterator[Hole]:
     """Split a mask into holes; pieces nearer than about a quarter of `sample_size` are one hole.
 
-    A hole up to `largest_size` is shown as it is, a larger one reduced to that. Its size lies (as a
-    geometric mean) between the side of the largest square in it and the side of a square of its area: a long thin
-    scratch stays nearly as it is, a large square does not. Of the rules tried, this one measured best on squares and
-    on brush strokes (`train/LOG.md`).
+    A hole up to `largest_size` is shown as it is, a larger one reduced to that. Its size lies (as a geometric mean)
+    between the side of the largest square in it and the side of a square of its area: a long thin scratch stays nearly
+    as it is, a large square does not. Of the rules tried, this one measured best on squares and on brush strokes
+    (`train/LOG.md`).
 
     Args:
         mask: bool (H, W), True = fill; at least one pixel is False.

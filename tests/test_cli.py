@@ -149,6 +149,7 @@ class TestHelp:
             ["inpaint", "photo.png", "-o", "out.png", "--blend", "alpha"],
             ["inpaint", "photo.png", "-o", "out.png", "--adapt", "-1"],
             ["inpaint", "photo.png", "-o", "out.png", "--adapt", "many"],
+            ["inpaint", "photo.png", "-o", "out.png", "--adapt", "1" * 5000],
             ["inpaint", "photo.png", "-o", "out.png", "--dtype", "int8"],
             ["demo", "--photo", "holiday"],
         ],

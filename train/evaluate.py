@@ -326,7 +326,7 @@ def run(args: argparse.Namespace) -> None:
     variants += [Variant(name, blend=None) for name in args.model if args.no_blend]
     completers = {name: load_completer(name, args.dtype) for name in args.model}
     methods |= {str(variant): model_method(completers[variant.model], variant) for variant in variants}
-    models = {name: describe_model(name) for name in dict.fromkeys(args.model)}
+    models = {name: describe_model(name) for name in args.model}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
     means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features)

@@ -70,7 +70,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="train_glcic", description="Train the completion network: Algorithm 1 of the paper."
+        prog="train_glcic",
+        usage="python -m train.train_glcic [--preset NAME] --train_data_dir FOLDER --output_dir FOLDER [options]",
+        description="Train the completion network: Algorithm 1 of the paper.",
     )
     presets = sorted(path.stem for path in PRESETS_DIR.glob("*.toml"))
     parser.add_argument("--preset", choices=presets, default="places-256")
@@ -186,6 +188,8 @@ def _problems(args: argparse.Namespace) -> list[str]:
         problems.append(f"--ema_decay {args.ema_decay} is not from 0 up and below 1")
     if args.max_hole_size > args.local_size:
         problems.append(f"--max_hole_size {args.max_hole_size} does not fit into --local_size {args.local_size}")
+    if args.cache_on_device and args.cache_pictures:
+        problems.append("--cache_on_device and --cache_pictures: choose one, both would hold all pictures twice")
     if args.cache_on_device and args.dataset_name:
         problems.append("--cache_on_device holds all pictures at once: it needs --train_data_dir, not a stream")
     if args.validation_steps is not None:

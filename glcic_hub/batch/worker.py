@@ -28,12 +28,14 @@ class Report(NamedTuple):
         index: which job.
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
+        learned_nothing: `adapt_steps` had no effect, because too little of the picture is known.
         is_hopeless: every other job would fail, too.
     """
 
     index: int | None
     error: str | None = None
     was_empty: bool = False
+    learned_nothing: bool = False
     is_hopeless: bool = False
 
 
@@ -85,10 +87,11 @@ class _Worker:
         if self.completer is None:  # which was reported as hopeless
             return
         is_empty = not hole.any()
-        result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
-        self.writer.submit(self._step, index, self._write, index, job, result, is_empty)
+        result, note = (picture.image, None) if is_empty else complete(self.completer, picture, hole, self.settings)
+        report = Report(index, was_empty=is_empty, learned_nothing=note is not None)
+        self.writer.submit(self._step, index, self._write, job, result, report)
 
-    def _write(self, index: int, job: Job, result, was_empty: bool) -> None:
+    def _write(self, job: Job, result, report: Report) -> None:
         data = file_of(result, self.settings)
         with self.outside:
             try:
@@ -96,9 +99,9 @@ class _Worker:
                 write_whole(job.out, data)
             except OSError as error:
                 message = f"cannot write {quoted(job.out)}: {reason(error)}"
-                self.connection.send(Report(index, message, is_hopeless=error.errno in NO_DISK))
+                self.connection.send(Report(report.index, message, is_hopeless=error.errno in NO_DISK))
             else:
-                self.connection.send(Report(index, was_empty=was_empty))
+                self.connection.send(report)
 
     def _step(self, index: int | None, step: Callable, *arguments: object) -> None:
         """Run a step; whatever goes wrong becomes a report, because nobody else looks at the result."""

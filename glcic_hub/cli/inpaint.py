@@ -2,20 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG
 from glcic_hub.steps import PictureFile, complete, file_of, load_model, read_pair
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from glcic_hub.completion import Completer
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -37,14 +30,6 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)
     options.add_filling(command)
-    command.add_argument(
-        "--adapt",
-        metavar="N",
-        type=options.steps,
-        default=0,
-        help="before completing, learn from the known part of IMAGE for N steps, for example 120; it takes 10 to 30 "
-        "seconds on a CPU and helps a little, most where things repeat themselves (default: %(default)s)",
-    )
     command.set_defaults(run=run)
 
 
@@ -63,9 +48,9 @@ def run(args: argparse.Namespace) -> None:
         from glcic_hub.completion import Completer
 
         completer = Completer(load_model(settings.model, settings.dtype))
-        if args.adapt:
-            completer = _adapting(completer, args)
-        result = complete(completer, picture, hole, settings)
+        result, note = complete(completer, picture, hole, settings, _bar)
+        if note:
+            say(args, f"--adapt has no effect: {note}")
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
@@ -73,21 +58,9 @@ def run(args: argparse.Namespace) -> None:
     print(args.out)
 
 
-def _adapting(completer: "Completer", args: argparse.Namespace) -> "Callable[..., np.ndarray]":
-    """What fills as the completer does after learning from the photo; a bar with the time left goes to stderr."""
+def _bar(steps: Iterable[int]) -> Iterable[int]:
+    """The steps of the learning, with a bar on stderr."""
     from tqdm import tqdm
 
-    from glcic_hub.adaptation import TooLittleKnown, adapted
-
     seldom = 0.2 if sys.stderr.isatty() else 30  # seconds; log files keep every line
-    bar = partial(tqdm, desc="learning", unit="step", mininterval=seldom, file=sys.stderr, dynamic_ncols=True)
-
-    def fill(rgb: "np.ndarray", mask: "np.ndarray", *settings: object) -> "np.ndarray":
-        try:
-            own_completer = adapted(completer, rgb, mask, args.adapt, args.working_size, progress=bar)
-        except TooLittleKnown as problem:
-            say(args, f"--adapt has no effect: {problem}")
-            own_completer = completer
-        return own_completer(rgb, mask, *settings)
-
-    return fill
+    return tqdm(steps, desc="learning", unit="step", mininterval=seldom, file=sys.stderr, dynamic_ncols=True)

@@ -9,11 +9,13 @@ from train.settings import OPTIMIZERS, parse_args
 
 
 def refused(capsys, *options: str) -> str:
-    """What the command says when it refuses its options."""
+    """The sentence with which the command refuses its options; a line of usage stands before it."""
     with pytest.raises(SystemExit) as raised:
         parse_args(list(options))
     assert raised.value.code == 2
-    return capsys.readouterr().err
+    usage, sentence = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: python -m train.train_glcic ")
+    return sentence
 
 
 @pytest.mark.parametrize("preset", [path.stem for path in train_settings.PRESETS_DIR.glob("*.toml")])
@@ -119,6 +121,7 @@ def test_preset_with_an_unknown_setting_is_refused(capsys, monkeypatch, tmp_path
         ("--validation_steps 1000", "--validation_data_dir"),
         ("--validation_data_dir c --validation_steps 1500", "--checkpointing_steps 1000"),
         ("--dataset_name d", "--dataset_name"),
+        ("--cache_on_device --cache_pictures", "--cache_on_device and --cache_pictures"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(capsys, options, named):
