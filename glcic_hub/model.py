@@ -64,7 +64,8 @@ class GLCICModel(
         base_channels: channels of the first layer; scales every layer (the paper: 64).
         mean: mean colour of the training pictures, RGB in [0, 1]; subtracted from the input.
         sample_size: side in pixels of the training crops.
-        max_hole_size: longest side in pixels of the holes seen in training.
+        max_hole_size: size in pixels of the largest holes that the network is to see; larger ones are shown to it
+            reduced to this. As a rule the longest side of the holes in training, or a little less.
 
     Attributes:
         compute_dtype: what the pipeline computes in; without it (None), float32 weights are run in bfloat16 or float16

@@ -103,15 +103,15 @@ class GLCICPipeline(DiffusionPipeline):
             padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
                 chosen from the hole's size and the size that the model was trained at.
             working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
-                thickness and its side). Without it, that is the size of the largest holes of the training. A large
-                number shows every hole at its own size; with a large `padding_mask_crop`, too, the result is that of
-                the network on the whole picture, computed on what the hole depends on alone.
+                thickness and its side). Without it, that is the model's `max_hole_size`. A large number shows every
+                hole at its own size; with a large `padding_mask_crop`, too, the result is that of the network on the
+                whole picture, computed on what the hole depends on alone.
             blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
                 outer half, None leaves it as the network gave it.
             texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
                 leaves, grain. It suits nature better than architecture.
             adapt_steps: for so many steps a copy of the network learns from the known part of each photo before it
-                completes it; 120 take 10 to 30 seconds on a CPU and gain a little, most where things repeat themselves.
+                completes it; 40 take 4 to 20 seconds on a CPU and gain a little, most where things repeat themselves.
                 A photo of which too little is known around its holes is completed without, with a warning.
             generator: decides what `adapt_steps` draws, one for all pictures or a list with one for each; without it,
                 the draws are always the same. Nothing else here is random.

@@ -25,7 +25,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=pixels,
         help="show holes larger than N pixels to the network reduced to N; small: smoother, more coherent fills, "
-        "large: each hole at its own size, and slower (default: the size of the largest training holes)",
+        "large: each hole at its own size, and slower (default: about the largest training holes)",
     )
     parser.add_argument(
         "--blend",
@@ -45,8 +45,8 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=steps,
         default=0,
-        help="before completing, learn from the known part of each picture for N steps, for example 120; it takes 10 "
-        "to 30 seconds on a CPU and helps a little, most where things repeat themselves (default: %(default)s)",
+        help="before completing, learn from the known part of each picture for N steps, for example 40; it takes 4 "
+        "to 20 seconds on a CPU and helps a little, most where things repeat themselves (default: %(default)s)",
     )
     parser.add_argument(
         "--dtype",

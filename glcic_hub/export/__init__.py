@@ -21,16 +21,16 @@ Three precisions, of the network's weights and arithmetic; all else is float32:
 - "int8": a quarter of the size; weights of 8 bits with a scale for each output channel, computed in float32.
 
 Measured with glcic-scenes: 32 validation pictures for each of the two protocols of `train/evaluate.py` at 256 px, ONNX
-Runtime on a CPU, kind "pipeline", mean PSNR inside the holes in dB. The Python pipeline has 16.63 and 18.73.
+Runtime on a CPU, kind "pipeline", mean PSNR inside the holes in dB. The Python pipeline has 16.75 and 18.86.
 
                         megabytes   to the truth, box / strokes   to fp32, mean / worst
-    fp32                     24.4   16.63 / 18.71                     -
-    fp16                     12.3   16.63 / 18.71                  73.2 / 70.0
-    int8                      6.2   16.63 / 18.71                  58.0 / 54.5
+    fp32                     24.4   16.76 / 18.92                     -
+    fp16                     12.3   16.76 / 18.92                  71.0 / 66.1
+    int8                      6.2   16.76 / 18.92                  53.8 / 49.8
 
-Against the result of the Python pipeline "fp32" has 47.1 dB for boxes and 35.1 dB for strokes, which it completes
-as one hole. onnxruntime.quantization, which rounds activations as well, was tried for "int8" and lost more: to fp32, in
-crops of 128 px, 43.9 dB dynamic and 38.5 dB static at best, where weights alone have 54.4 dB.
+Against the result of the Python pipeline "fp32" has 50.3 dB for boxes and 34.7 dB for strokes, which it completes
+as one hole. onnxruntime.quantization, which rounds activations as well, was tried for "int8" with former weights and
+lost more: to fp32, in crops of 128 px, 43.9 dB dynamic and 38.5 dB static at best, where weights alone had 54.4 dB.
 """
 
 import re
