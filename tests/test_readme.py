@@ -63,6 +63,24 @@ def test_the_table_of_ways_shows_its_record():
         assert [cell.strip(" *") for cell in row.split("|")] == [*wanted, f"{seconds:.2g}"]
 
 
+def test_the_times_are_those_of_the_benchmark():
+    record = json.loads((ROOT / "docs" / "benchmark.json").read_text())
+    runs = {run["contestant"]: run for run in record["speed"] if (run["photo"], run["hole"]) == (1024, 128)}
+    seconds = {name: run["median_seconds"] for name, run in runs.items()}
+    exact = runs["exact window, fp32"]["ratio_to"]["full frame"]
+    text = " ".join(README.split())
+    assert f"takes {seconds['pipeline']:.2f} s: a tenth of MI-GAN's time" in text
+    assert 9.5 < seconds["MI-GAN"] / seconds["pipeline"] < 10.9
+    share = runs["pipeline"]["ratio_to"]["full frame"]
+    assert f"1/{round(1 / share, -1):.0f} of the network on the whole photo" in text
+    assert f"it takes {seconds['exact window, fp32']:.2f} s in fp32 ({1 / exact:.0f} times as fast)" in text
+    assert f"and {seconds['exact window, bf16']:.2f} s in bf16" in text
+    (large,) = [run for run in record["memory"] if run["contestant"] == "pipeline" and run["width"] == 8000]
+    assert f"need {large['above_photo_mb'] / 1000:.2f} GB" in text
+    batch = record["batch"]["median_pictures_per_second"]["JPEG"]
+    assert f"completes {batch:.0f} JPEG photos" in text
+
+
 def test_what_is_said_about_faces_is_in_the_record():
     figures = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures"]
     ours, telea = (figures[name]["hole_psnr"] for name in ("glcic-faces-64", "telea"))
