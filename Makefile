@@ -7,7 +7,7 @@ CONSTRAINTS ?= -c constraints.txt
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test test-slow coverage lint format space card browser peers bench bench-peers web clean
+.PHONY: demo test test-slow coverage lint format space card pictures browser peers bench bench-peers web clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
@@ -38,6 +38,10 @@ integrations/web/onnxruntime: integrations/web/package-lock.json
 # the model card and the Hub repository of the embedded weights, in build/
 card: .venv/dev.installed
 	.venv/bin/python -m model_card.build
+
+# the README's pictures, which show the embedded default model
+pictures: .venv/dev.installed
+	.venv/bin/python -m docs.make_pictures
 
 # Chromium and npm for the tests of the pages, where they are not there yet (Debian, as root)
 browser:

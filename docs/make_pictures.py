@@ -1,4 +1,4 @@
-"""The README's pictures, made with the embedded default model: `python -m docs.make_pictures`.
+"""The README's pictures, made with the embedded default model: `make pictures`.
 
 The photos are those of scikit-image; the README names who made them.
 """

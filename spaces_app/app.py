@@ -153,7 +153,7 @@ def inpaint(
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress)
+    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
     return work.complete_files([image], [mask], work.result_folder(), *options)[0]
 
 
@@ -172,7 +172,7 @@ def inpaint_batch(
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress)
+    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
     return work.complete_files(photos, mask_files, work.result_folder(), *options)
 
 

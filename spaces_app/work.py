@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -243,22 +244,27 @@ def complete_files(
     detail: bool = False,
     steps: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> list[str]:
-    """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
+    """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order.
+
+    `warn` is called with the notes of the results (`Result.note`); all else is as in `complete`.
+    """
     if len(photos) > MOST_FILES:
         raise ValueError(f"Got {len(photos)} photos: up to {MOST_FILES} work in one call, for the sake of the others.")
     if len(mask_files) not in (1, len(photos)):
         raise ValueError(f"Got {len(mask_files)} masks for {len(photos)} photos: give one for all or one for each.")
     results = []
     for index, path in enumerate(photos):
+        place = f"Photo {index + 1} of {len(photos)}: " if len(photos) > 1 else ""
         try:
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
             result = complete(photo, mask, model, grow, feather, detail, steps, progress)
         except ValueError as error:
-            if len(photos) == 1:
-                raise
-            raise ValueError(f"Photo {index + 1} of {len(photos)}: {error}") from error
+            raise ValueError(f"{place}{error}") from error
+        if result.note:
+            warn(f"{place}{result.note}")
         results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))
     return results
 
