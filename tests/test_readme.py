@@ -46,7 +46,7 @@ def test_the_table_of_ways_shows_its_record():
     record = json.loads((ROOT / "docs" / "ways.json").read_text())
     weights = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
     assert record["models"][DEFAULT_NAME]["weights_sha256"] == weights
-    assert f"{record['data']['pictures']} of the photos with squares" in README
+    assert f"The {record['data']['pictures']} photos with squares" in README
     ways = {
         "the network alone, `blend=None`": ("_without_blending",),
         "seam correction (default)": ("",),
