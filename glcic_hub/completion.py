@@ -24,7 +24,7 @@ CONTEXT = 0.25
 
 
 SEAM_TILE = 16
-"""The seam is corrected in tiles of this side, as a multiple of the hole's thickness."""
+"""The seam is corrected in tiles of this side, as a multiple of the hole's thickness at its thickest."""
 
 SEAM_MARGIN = 4
 """Margin around these tiles, likewise: what one end of a strip asks for falls to exp(-pi) with each thickness."""

@@ -79,6 +79,28 @@ def test_the_times_are_those_of_the_benchmark():
     assert f"need {large['above_photo_mb'] / 1000:.2f} GB" in text
     batch = record["batch"]["median_pictures_per_second"]["JPEG"]
     assert f"completes {batch:.0f} JPEG photos" in text
+    compiled = [run["ratio_to"]["pipeline"] for run in record["compiled"] if "pipeline" in run["ratio_to"]]
+    gains = sorted(round(100 * (1 - ratio)) for ratio in compiled)
+    assert f"`torch.compile` gains {gains[0]} to {gains[-1]} percent" in text
+
+
+def test_what_is_said_about_the_training_and_the_ways_is_in_the_records():
+    training = json.loads((FOLDER / "training.json").read_text())
+    text = " ".join(README.split())
+    numbers = dict(enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=1))
+    hours = numbers[round(training["minutes"] / 60)]
+    assert f"{round(training['crops'], -3):,} crops of 64 and 96 px in {hours} hours" in text
+    gains = []
+    for file in ("evaluation.json", "evaluation-free-form.json"):
+        record = json.loads((FOLDER / file).read_text())
+        plain, textured = (
+            record[section][DEFAULT_NAME]["feature_distance"] for section in ("figures", "figures_with_texture")
+        )
+        gains.append(round(100 * (1 - textured / plain)))
+    assert f"(the feature distance falls by {gains[0]} to {gains[1]} percent)" in text
+    ways = json.loads((ROOT / "docs" / "ways.json").read_text())
+    adapted = ways["figures_adapted"][DEFAULT_NAME]["40"]["l1_x100"] / ways["figures"][DEFAULT_NAME]["l1_x100"]
+    assert f"{numbers[round(100 * (1 - adapted))]} percent less error on average" in text
 
 
 def test_what_is_said_about_faces_is_in_the_record():

@@ -131,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     optimisation.add_argument("--lr_scheduler", choices=["constant", "cosine"], help="cosine falls to 2 %% of the rate")
     optimisation.add_argument("--ema_decay", type=float, help="0: no moving average; else the average is what is saved")
     optimisation.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"])
-    optimisation.add_argument("--compile", action="store_true", help="compile both networks (torch.compile)")
+    optimisation.add_argument(
+        "--compile", action="store_true", help="compile the networks (torch.compile); with --r1_weight C alone"
+    )
     optimisation.add_argument("--seed", type=int, default=0)
 
     output = parser.add_argument_group("output")

@@ -159,7 +159,7 @@ def take_step(
         players.network_optimizer.zero_grad()
         accelerator.backward(loss)
         players.network_optimizer.step()
-    if processes > 1 and image.device.type != "cuda":
+    if processes > 1 and (image.device.type != "cuda" or args.r1_weight):
         share_statistics(accelerator, network, discriminator)
     if players.average and phase != 2:
         update_average(players.average, accelerator.unwrap_model(network), args.ema_decay)
@@ -177,8 +177,8 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 def share_statistics(accelerator: Accelerator, *networks: nn.Module) -> None:
     """Give every process the mean of all processes' running statistics.
 
-    For CPUs, where there is no SyncBatchNorm: each process normalises by its own batch, but C in phase 2, checkpoints
-    and a resumed run are the same for all.
+    For CPUs, where there is no SyncBatchNorm, and for a D without it (`make_players`): each process normalises by its
+    own batch, but C in phase 2, checkpoints and a resumed run are the same for all.
     """
     buffers = [buffer for net in networks for buffer in net.buffers() if buffer.is_floating_point()]
     shared = accelerator.reduce(torch.cat([buffer.flatten() for buffer in buffers]), "mean")
@@ -235,10 +235,12 @@ def make_players(args: argparse.Namespace, accelerator: Accelerator, network: Co
     )
     networks = []
     for net in (network, discriminator):
-        if device.type == "cuda" and accelerator.num_processes > 1:
+        # R1 differentiates D twice, which neither SyncBatchNorm nor compiled networks can
+        is_penalised = net is discriminator and args.r1_weight > 0
+        if device.type == "cuda" and accelerator.num_processes > 1 and not is_penalised:
             net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
         net = net.to(device, memory_format=torch.channels_last)
-        if args.compile:
+        if args.compile and not is_penalised:
             net.compile()
         networks.append(net)
     rates = (args.learning_rate, args.discriminator_learning_rate)

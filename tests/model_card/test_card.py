@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 
 import glcic_hub
 from glcic_hub import GLCICModel
+from glcic_hub.model import DEFAULT_NAME
 from model_card.build import build, facts_about
 from model_card.card import set_of
 from tests.model_card.conftest import EVALUATION, REPO_ID, ROOT, TRAINING
@@ -186,6 +187,15 @@ def test_further_protocols_and_adversarial_training_are_told(model, tmp_path):
     assert "**Protocol `box`**" in card and "**Protocol `free-form`**" in card and "random brush strokes" in card
     assert "| 0.123 | 4.56 |" in card and (folder / "evaluation-free-form.json").is_file()
     assert "669 steps of them against the discriminators" in card
+
+
+def test_what_the_embedded_weights_card_says_of_their_training(tmp_path):
+    card = (build(DEFAULT_NAME, tmp_path / "out", REPO_ID)["main"] / "README.md").read_text()
+    text = " ".join(card.split())
+    assert "in the last of 16 pieces, on crops of 96 x 96 px" in text
+    assert "a hole of more than 44 px is completed at a reduced size" in text
+    assert "against the discriminators. The weights are the mean, tensor by tensor, of those after the " in text
+    assert "without discriminators. What it fills in is made up." in text
 
 
 def test_sets_of_shards():

@@ -244,7 +244,7 @@ def test_every_phase_is_algorithm_1_computed_by_hand(tiny_pictures, tmp_path, va
 
 
 def test_penalty_of_the_gradient_is_part_of_the_discriminators_loss(tiny_pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
+    monkeypatch.setattr(train_glcic, "R1_EVERY", 2)
     options = [*SMALL_RATES, *LONGER, "--r1_weight", "10"]
     run(tiny_pictures, tmp_path / "run", *options)
     assert_steps_agree(options_for(tiny_pictures, tmp_path / "run", *options), tmp_path / "run")
@@ -332,8 +332,10 @@ def test_too_strong_discriminators_are_warned_of_once_and_in_phase_3_alone(
 @pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile on CPUs needs a C++ compiler"
 )
-def test_compiled_networks_train_alike(tiny_pictures, tmp_path):
+@pytest.mark.parametrize("r1_weight", ["0", "1"])
+def test_compiled_networks_train_alike(tiny_pictures, tmp_path, r1_weight):
     options = ["--completion_steps", "1", "--discriminator_steps", "0", "--max_train_steps", "3"]
+    options += ["--r1_weight", r1_weight]
     plain = run(tiny_pictures, tmp_path / "plain", *options)
     compiled = run(tiny_pictures, tmp_path / "compiled", *options, "--compile")
     for weights in (completion_weights, discriminator_weights):
