@@ -244,7 +244,7 @@ def test_every_phase_is_algorithm_1_computed_by_hand(tiny_pictures, tmp_path, va
 
 
 def test_penalty_of_the_gradient_is_part_of_the_discriminators_loss(tiny_pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_glcic, "R1_EVERY", 2)
+    monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
     options = [*SMALL_RATES, *LONGER, "--r1_weight", "10"]
     run(tiny_pictures, tmp_path / "run", *options)
     assert_steps_agree(options_for(tiny_pictures, tmp_path / "run", *options), tmp_path / "run")
