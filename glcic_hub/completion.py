@@ -151,8 +151,14 @@ class Completer:
 
 
 def _correct_seam(fill: np.ndarray, rgb: np.ndarray, mask: np.ndarray, hole: Hole, blend: str | None) -> None:
+    near = view_of(hole.box, mask.shape, 1, least=0)
+
     def blended(view: Box) -> np.ndarray:
-        return BLENDS[blend](fill[view], _as_float(rgb[view]), hole.mask_in(view), ~mask[view])
+        # beyond the hole's box and its rim there is nothing to correct
+        part = tuple(slice(max(v.start, n.start), min(v.stop, n.stop)) for v, n in zip(view, near))
+        result = fill[view].copy()
+        result[inside(part, view)] = BLENDS[blend](fill[part], _as_float(rgb[part]), hole.mask_in(part), ~mask[part])
+        return result
 
     side, margin = max(LEAST_SEAM_TILE, math.ceil(SEAM_TILE * hole.thickness)), math.ceil(SEAM_MARGIN * hole.thickness)
     whole = max(part.stop - part.start for part in hole.box)

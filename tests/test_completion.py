@@ -413,6 +413,13 @@ def test_the_seam_of_a_long_scratch_is_corrected_in_tiles_as_in_one_piece(width)
     np.testing.assert_array_equal(seams_of(spoilt(rgb, mask), mask, 50)[0], fill)
 
 
+def test_tiles_of_a_seam_do_not_reach_beyond_the_holes_rim():
+    rgb, mask = photo(70, 300), hole_mask((70, 300), (30, 33, 3, 290))
+    fill, shapes = seams_of(rgb, mask, 50)
+    assert len(shapes) >= 4 and {height for height, _ in shapes} == {5}
+    np.testing.assert_allclose(fill, seams_of(rgb, mask, 1000)[0], atol=1e-4)
+
+
 def test_the_seam_of_a_thick_hole_and_a_feathered_one_are_treated_in_one_piece():
     rgb, mask = photo(70, 90), hole_mask((70, 90), (20, 32, 20, 34))
     assert seams_of(rgb, mask, 1)[1] == [(14, 16)]
