@@ -24,9 +24,7 @@ SAMPLE_PICTURES = {"coffee": (["coffee"], 330), "rocket": (["rocket"], 330), "fa
 WAYS = {
     "network alone": {"blend": None},
     "seam corrected": {},
-    "adapted": {"adapt_steps": 40},
     "texture": {"texture": "photo"},
-    "both": {"adapt_steps": 40, "texture": "photo"},
 }
 """The columns of ways.jpg, beside the hole; its rows are ROWS."""
 

@@ -1,6 +1,5 @@
 """From a picture and a mask to the fill: the part of the pipeline that needs no diffusers."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from glcic_hub.blending import BLENDS
 from glcic_hub.model import GLCICModel
-from glcic_hub.network import SIZE_MULTIPLE, CompletionNetwork, fold_batchnorm
+from glcic_hub.network import SIZE_MULTIPLE, fold_batchnorm
 from glcic_hub.receptive_field import complete_holes, complete_window
 from glcic_hub.texture import add_detail, tile_margin, tile_size
 from glcic_hub.texture import context as texture_context
@@ -56,12 +55,6 @@ class Completer:
         self._complete_window = complete_window
         if model.compile_arguments is not None:
             self._complete_window = torch.compile(complete_window, **model.compile_arguments)
-
-    def with_network(self, network: CompletionNetwork) -> "Completer":
-        """The same with another folded network, which may be changed."""
-        other = copy.copy(self)
-        other.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return other
 
     def holes(self, mask: np.ndarray, working_size: int | None = None) -> Iterator[Hole]:
         """The holes of a mask and the scales at which the network is shown them; the arguments are those of a call."""

@@ -14,20 +14,16 @@ from diffusers import DiffusionPipeline
 from diffusers.image_processor import PipelineImageInput
 from diffusers.pipelines import auto_pipeline, pipeline_loading_utils
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
-from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
-from glcic_hub.adaptation import TooLittleKnown, adapted
 from glcic_hub.blending import BLENDS
 from glcic_hub.completion import TEXTURES, Completer
 from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
 
 HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 MODEL_ARGUMENTS = (*HUB_ARGUMENTS, "variant", "dtype", "torch_dtype")
-
-logger = logging.get_logger(__name__)
 
 
 class GLCICPipeline(DiffusionPipeline):
@@ -86,7 +82,6 @@ class GLCICPipeline(DiffusionPipeline):
         working_size: int | None = None,
         blend: str | None = "poisson",
         texture: str | None = None,
-        adapt_steps: int = 0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
@@ -110,12 +105,8 @@ class GLCICPipeline(DiffusionPipeline):
                 outer half, None leaves it as the network gave it.
             texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
                 leaves, grain. It suits nature better than architecture.
-            adapt_steps: for so many steps a copy of the network learns from the known part of each photo before it
-                completes it; 40 take about 5 seconds on two CPU cores with bfloat16, more without, and gain a little,
-                most where things repeat themselves. A photo of which too little is known around its holes is completed
-                without, with a warning.
-            generator: decides what `adapt_steps` draws, one for all pictures or a list with one for each; without it,
-                the draws are always the same. Nothing else here is random.
+            generator: accepted as in other pipelines, one for all pictures or a list with one for each; nothing here is
+                random.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
             return_dict: False gives a plain tuple.
@@ -137,8 +128,6 @@ class GLCICPipeline(DiffusionPipeline):
             raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
         if not (texture is None or isinstance(texture, str)) or texture not in TEXTURES:
             raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
-        if not _is_whole(adapt_steps, 0):
-            raise ValueError(f"adapt_steps must be a number of steps from 0 up; got {adapt_steps}")
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         if height is not None and not (_is_whole(height, 1) and _is_whole(width, 1)):
@@ -161,13 +150,11 @@ class GLCICPipeline(DiffusionPipeline):
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
         completer = self._completer()
-        jobs = list(zip(pictures, fill_masks, generators))
+        jobs = list(zip(pictures, fill_masks))
         results = []
         try:
-            for picture, mask, of_picture in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
-                own_completer = self._adapted(completer, picture, mask, adapt_steps, working_size, of_picture)
-                fill = own_completer(picture.rgb, mask, padding_mask_crop, working_size, blend, texture)
-                del own_completer  # before the next one is made
+            for picture, mask in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
+                fill = completer(picture.rgb, mask, padding_mask_crop, working_size, blend, texture)
                 results.append(picture.completed(fill, mask, output_type))
         finally:
             self.maybe_free_model_hooks()
@@ -176,21 +163,6 @@ class GLCICPipeline(DiffusionPipeline):
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
             results = np.stack(results) if output_type == "np" else torch.stack(results)
         return ImagePipelineOutput(images=results) if return_dict else (results,)
-
-    def _adapted(
-        self,
-        completer: Completer,
-        picture: images.Picture,
-        mask: np.ndarray,
-        steps: int,
-        working_size: int | None,
-        generator: torch.Generator | None,
-    ) -> Completer:
-        try:
-            return adapted(completer, picture.rgb, mask, steps, working_size, generator, self.progress_bar)
-        except TooLittleKnown as problem:
-            logger.warning(f"adapt_steps={steps} has no effect: {problem}")
-            return completer
 
     def _completer(self) -> Completer:
         """The model made ready for inference, which is done again only after its weights, type or device changed."""

@@ -4,7 +4,7 @@ Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this m
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Settings:
     Attributes:
         model: name, folder or Hub repository; the embedded default model without it.
         dtype: name of the torch type to compute in; the fastest that the device has without it.
-        working_size, blend, texture, adapt_steps: as in `GLCICPipeline.__call__`.
+        working_size, blend, texture: as in `GLCICPipeline.__call__`.
         file_format: a value of `files.FORMATS`.
         quality: 1 to 100, see `files.encoded`.
     """
@@ -39,7 +39,6 @@ class Settings:
     working_size: int | None = None
     blend: str | None = "poisson"
     texture: str | None = None
-    adapt_steps: int = 0
     file_format: str = "PNG"
     quality: int | None = None
 
@@ -127,22 +126,9 @@ def complete(
     picture: "Picture",
     hole: "np.ndarray",
     settings: Settings,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> "tuple[Image.Image, str | None]":
-    """The picture with its hole filled, and why nothing was learned from it although `adapt_steps` asks for it.
-
-    `progress` wraps the steps of the learning, for example `tqdm`.
-    """
-    from glcic_hub.adaptation import TooLittleKnown, adapted
-
-    note = None
+) -> "Image.Image":
+    """The picture with its hole filled."""
     try:
-        try:
-            completer = adapted(
-                completer, picture.rgb, hole, settings.adapt_steps, settings.working_size, progress=progress
-            )
-        except TooLittleKnown as problem:
-            note = str(problem)
         # padding has no setting on the command line
         fill = completer(picture.rgb, hole, None, settings.working_size, settings.blend, settings.texture)
     except ValueError as error:
@@ -152,7 +138,7 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
-    return picture.completed(fill, hole, "pil"), note
+    return picture.completed(fill, hole, "pil")
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

@@ -31,15 +31,6 @@ water, and blurry in large holes and in texture. Uploads are deleted after an ho
 """
 
 
-PROGRESS = gr.Progress()
-"""As a default argument it tells Gradio to pass the bar of the event."""
-
-
-def learning(progress: gr.Progress):
-    """How the steps of learning are shown: counted, with the time."""
-    return functools.partial(progress.tqdm, desc="Learning from the photo", unit="steps")
-
-
 def photo_file(**options) -> gr.Image:
     """A `gr.Image` that gives the path of the uploaded file as it is.
 
@@ -113,8 +104,6 @@ def run(
     feather: int,
     model: str,
     detail: bool,
-    steps: int,
-    progress: gr.Progress = PROGRESS,
 ):
     """Complete what is painted."""
     if path is None:
@@ -123,9 +112,7 @@ def run(
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete(photo, mask, model, int(grow), int(feather), detail, int(steps), learning(progress))
-    if result.note:
-        gr.Warning(result.note)
+    result = work.complete(photo, mask, model, int(grow), int(feather), detail)
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
@@ -146,14 +133,12 @@ def inpaint(
     feather: float,
     model: str,
     detail: bool,
-    steps: float,
-    progress: gr.Progress = PROGRESS,
 ) -> str:
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
+    options = model, *rim, detail
     return work.complete_files([image], [mask], work.result_folder(), *options)[0]
 
 
@@ -165,14 +150,12 @@ def inpaint_batch(
     grow: float,
     feather: float,
     detail: bool,
-    steps: float,
-    progress: gr.Progress = PROGRESS,
 ) -> list[str]:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
+    options = model, *rim, detail
     return work.complete_files(photos, mask_files, work.result_folder(), *options)
 
 
@@ -223,15 +206,6 @@ def build() -> gr.Blocks:
                     info="For grass, leaves, stones, fur; not for walls and furniture.",
                     elem_id="detail",
                 )
-                steps = gr.Slider(
-                    0,
-                    work.MOST_STEPS,
-                    0,
-                    step=10,
-                    label="Learn from the photo first (steps)",
-                    info="For what repeats itself, as windows and tiles do. 100 steps take about 10 seconds.",
-                    elem_id="steps",
-                )
                 go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
             with gr.Column(min_width=320):
                 slider = gr.ImageSlider(
@@ -256,7 +230,7 @@ def build() -> gr.Blocks:
         mask_upload.clear(hide_mask, [photo, editor, mask], [editor, mask], api_visibility="private")
         go.click(
             run,
-            [photo, editor, mask, grow, feather, model, detail, steps],
+            [photo, editor, mask, grow, feather, model, detail],
             [slider, download, status, result, used_mask, next_steps],
             concurrency_id="completion",
             api_visibility="private",
@@ -280,11 +254,11 @@ def _add_api(names: list[str]) -> None:
         )
         grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
-        detail, steps = gr.Checkbox(label="detail"), gr.Number(0, label="steps")
+        detail = gr.Checkbox(label="detail")
         one, several = gr.Button(), gr.Button()
     shared = {"concurrency_id": "completion"}
-    one.click(inpaint, [image, mask, grow, feather, model, detail, steps], completed, api_name="inpaint", **shared)
-    options = [model, grow, feather, detail, steps]
+    one.click(inpaint, [image, mask, grow, feather, model, detail], completed, api_name="inpaint", **shared)
+    options = [model, grow, feather, detail]
     several.click(inpaint_batch, [photos, mask_files, *options], files, api_name="inpaint_batch", **shared)
 
 

@@ -17,7 +17,6 @@ from PIL import Image, ImageCms
 
 import glcic_hub
 from glcic_hub import blending, cli, completion, demo
-from glcic_hub.adaptation import adapted
 from glcic_hub.cli.options import BLENDS, DTYPES, TEXTURES
 from glcic_hub.model import GLCICModel
 from tests.privileges import without_privileges
@@ -147,8 +146,6 @@ class TestHelp:
             ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "best"],
             ["inpaint", "photo.png", "-o", "out.png", "--working-size", "0"],
             ["inpaint", "photo.png", "-o", "out.png", "--blend", "alpha"],
-            ["inpaint", "photo.png", "-o", "out.png", "--adapt", "-1"],
-            ["inpaint", "photo.png", "-o", "out.png", "--adapt", "many"],
             ["inpaint", "photo.png", "-o", "out.png", "--dtype", "int8"],
             ["demo", "--photo", "holiday"],
         ],
@@ -159,8 +156,8 @@ class TestHelp:
         assert said.out == "" and said.err.startswith("usage: glcic")
 
     def test_a_number_longer_than_python_reads(self, capsys):
-        assert run("inpaint", "photo.png", "-o", "out.png", "--adapt", "1" * 5000) == 2
-        assert "is not a whole number from 0 to" in capsys.readouterr().err
+        assert run("inpaint", "photo.png", "-o", "out.png", "--working-size", "1" * 5000) == 2
+        assert "is not a whole number from 1 to" in capsys.readouterr().err
 
     def test_python_dash_m(self):
         done = subprocess.run(
@@ -396,47 +393,6 @@ class TestSettings:
         assert {None if name == "none" else name for name in BLENDS} == blending.BLENDS.keys()
         assert {None if name == "none" else name for name in TEXTURES} == set(completion.TEXTURES)
         assert all(isinstance(getattr(torch, name), torch.dtype) for name in DTYPES if name != "auto")
-
-
-class TestAdapt:
-    """`--adapt N`: learning from the photo first."""
-
-    @pytest.mark.parametrize("options", [{}, {"texture": "photo"}, {"working_size": 8}])
-    def test_it_is_that_of_the_completer(self, tmp_path, photo, mask, capsys, options):
-        model, out = random_model(), tmp_path / "out.png"
-        model.save_pretrained(tmp_path / "model")
-        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        arguments += ["--model", tmp_path / "model", "--force"]
-        assert run("inpaint", photo, mask, "-o", out, "--adapt", 3, *arguments) == 0
-        said, result = capsys.readouterr(), opened(out)
-        assert said.out == f"{out}\n"
-        assert "learning" in said.err and "3/3" in said.err and "step" in said.err
-
-        completer = completion.Completer(model)
-        own = adapted(completer, samples(3), HOLE, 3, options.get("working_size"))
-        fill = own(samples(3), HOLE, **options)
-        assert np.abs(fill - completer(samples(3), HOLE, **options)).max() > 1e-5
-        wanted = np.where(HOLE[..., None], np.rint(fill * 255).astype(np.uint8), samples(3))
-        np.testing.assert_array_equal(np.asarray(result), wanted)
-
-        assert run("inpaint", photo, mask, "-o", out, "--adapt", 0, *arguments) == 0
-        assert capsys.readouterr().err == ""
-
-    def test_where_too_little_is_known_it_says_so_and_completes(self, tmp_path, photo, tiny_model, capsys):
-        mask, out, results = saved(~HOLE, tmp_path / "mask.png"), tmp_path / "out.png", []
-        for options in ([], ["--adapt", 3]):
-            assert run("inpaint", photo, mask, "-o", out, "--force", "--model", tiny_model, *options) == 0
-            results.append(out.read_bytes())
-        said = capsys.readouterr().err
-        assert results[0] == results[1]
-        assert said.startswith("glcic inpaint: --adapt has no effect: too little of the photo is known around the mask")
-        assert said.count("\n") == 1
-
-    def test_an_empty_mask_needs_no_learning(self, tmp_path, photo, capsys):
-        mask = saved(np.zeros_like(HOLE), tmp_path / "mask.png")
-        options = ["--adapt", 3, "--model", "no/model"]
-        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", *options) == 0
-        assert "mask is empty" in capsys.readouterr().err
 
 
 class TestTransparencyAsMask:

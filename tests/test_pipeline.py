@@ -19,7 +19,6 @@ from PIL import Image, ImageOps
 
 import glcic_hub
 from glcic_hub import pipeline
-from glcic_hub.adaptation import adapted
 from glcic_hub.completion import Completer
 from glcic_hub.pipeline import GLCICPipeline
 from tests.random_models import MAX_HOLE_SIZE, random_model
@@ -394,87 +393,6 @@ def test_padding_mask_crop_sets_what_the_network_is_shown():
     assert np.isfinite(fill(picture, padding_mask_crop=0)).all()
 
 
-# Learning from the photo
-
-
-def wide(seed: int = 0) -> np.ndarray:
-    """A photo in which enough is known for learning from it."""
-    return photo(60, 80, seed=seed)
-
-
-WIDE_MASK = box_mask(slice(25, 35), slice(30, 45), (60, 80))
-
-
-def test_adapt_steps_are_the_completers():
-    own = adapted(Completer(PIPE.completion_network), wide(), WIDE_MASK, 2)
-    picture = wide().astype(np.float32) / np.float32(255)
-    wanted = np.where(WIDE_MASK[..., None], own(wide(), WIDE_MASK), picture)
-    np.testing.assert_array_equal(complete(wide(), WIDE_MASK, adapt_steps=2, output_type="np"), wanted)
-    assert np.abs(wanted - complete(wide(), WIDE_MASK, output_type="np")).max() > 1e-5
-
-
-def test_adapting_looks_at_the_size_at_which_the_hole_is_shown():
-    mask = box_mask(slice(15, 45), slice(20, 60), (60, 80))
-    own = adapted(Completer(PIPE.completion_network), wide(), mask, 2, working_size=20)
-    result = complete(wide(), mask, adapt_steps=2, working_size=20, output_type="np")
-    np.testing.assert_array_equal(result[mask], own(wide(), mask, working_size=20)[mask])
-
-
-def test_adapting_leaves_the_weights_alone_and_goes_with_texture():
-    pipe = new_pipe()
-    before = {key: value.clone() for key, value in pipe.completion_network.state_dict().items()}
-    plain = pipe(wide(), WIDE_MASK, output_type="np").images
-    textured = pipe(wide(), WIDE_MASK, adapt_steps=2, texture="photo", output_type="np").images
-    assert np.abs(textured - pipe(wide(), WIDE_MASK, texture="photo", output_type="np").images).max() > 1e-5
-    assert all(torch.equal(value, before[key]) for key, value in pipe.completion_network.state_dict().items())
-    assert (pipe(wide(), WIDE_MASK, output_type="np").images == plain).all()
-
-
-def test_adapting_never_looks_under_the_mask():
-    results = {
-        complete(np.where(WIDE_MASK[..., None], wide(seed), wide()), WIDE_MASK, adapt_steps=2).tobytes()
-        for seed in (1, 2, 3)
-    }
-    assert len(results) == 1
-
-
-def test_generators_decide_what_is_learned_from():
-    def results(generator, count: int = 1) -> list[bytes]:
-        pictures = [wide(seed) for seed in range(count)]
-        found = PIPE(pictures, WIDE_MASK, adapt_steps=2, generator=generator, output_type="np").images
-        return [one.tobytes() for one in found]
-
-    def seeded(seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
-
-    assert results(None) == results(None)
-    assert results(seeded(1)) == results(seeded(1)) != results(seeded(2))
-    assert results(seeded(1)) != results(None)
-    each = results([seeded(1), seeded(2)], 2)
-    assert each[:1] == results([seeded(1)])
-    assert each[1] != results([seeded(1), seeded(1)], 2)[1]
-    assert results(None, 2)[1] == PIPE(wide(1), WIDE_MASK, adapt_steps=2, output_type="np").images[0].tobytes()
-
-
-def test_adapting_has_a_progress_bar(capfd):
-    pipe = new_pipe()
-    pipe(wide(), WIDE_MASK, adapt_steps=3)
-    assert "3/3" in capfd.readouterr().err
-    pipe.set_progress_bar_config(disable=True)
-    pipe([wide()] * 2, WIDE_MASK, adapt_steps=3)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_where_too_little_is_known_the_picture_is_completed_without_adapting(caplog):
-    mask = ~box_mask(slice(0, 5), slice(0, 40))
-    wanted = complete(photo(), mask).tobytes()
-    assert not caplog.records
-    assert complete(photo(), mask, adapt_steps=2).tobytes() == wanted
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert re.search("adapt_steps=2 has no effect: too little of the photo is known around the mask", record.message)
-
-
 # What cannot be completed
 
 
@@ -525,7 +443,6 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
         ({"texture": "grass"}, "texture must be one of None, 'photo'; got 'grass'"),
         ({"working_size": 0}, "working_size must be .* from 1 up; got 0"),
         ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 up; got -1"),
-        ({"adapt_steps": -1}, "adapt_steps must be a number of steps from 0 up; got -1"),
         ({"generator": [torch.Generator()] * 2}, "2 generators for 1 pictures; give one for each, or a single one"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),
         ({"width": 20}, "both height and width, or neither"),

@@ -33,7 +33,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,6 @@ try:
 except ImportError as error:
     sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
 
-from glcic_hub.adaptation import TooLittleKnown, adapted
 from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
@@ -127,16 +125,14 @@ def opencv_method(flag: int) -> Method:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model and how it is used: `adapt_steps`, `texture` and `blend` as in `GLCICPipeline.__call__`."""
+    """A model and how it is used: `texture` and `blend` as in `GLCICPipeline.__call__`."""
 
     model: str
-    adapt_steps: int = 0
     texture: str | None = None
     blend: str | None = "poisson"
 
     def __str__(self) -> str:
-        steps = f" + {self.adapt_steps} steps" if self.adapt_steps else ""
-        return self.model + steps + (" + texture" if self.texture else "") + ("" if self.blend else " - seam")
+        return self.model + (" + texture" if self.texture else "") + ("" if self.blend else " - seam")
 
 
 def load_completer(name: str, dtype: str) -> Completer:
@@ -147,14 +143,10 @@ def load_completer(name: str, dtype: str) -> Completer:
 
 
 def model_method(completer: Completer, variant: Variant) -> Method:
-    """A model as a method; pictures of which too little is known for learning from them are completed without."""
+    """A model as a method."""
 
     def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        try:
-            own_completer = adapted(completer, rgb, mask, variant.adapt_steps)
-        except TooLittleKnown:
-            own_completer = completer
-        return own_completer(rgb, mask, blend=variant.blend, texture=variant.texture)
+        return completer(rgb, mask, blend=variant.blend, texture=variant.texture)
 
     return complete
 
@@ -264,17 +256,12 @@ def recorded(means: dict[str, dict], seconds: dict[str, float], variants: list[V
     """Sections of the record: figures and seconds of the methods; those of models used otherwise in their own."""
     record = {"figures": dict(means), "seconds_per_picture": dict(seconds)}
     for variant in variants:
-        ending = ("_adapted" if variant.adapt_steps else "") + ("_with_texture" if variant.texture else "")
-        ending += "" if variant.blend else "_without_blending"
+        ending = ("_with_texture" if variant.texture else "") + ("" if variant.blend else "_without_blending")
         if not ending:
             continue
         for section in ("figures", "seconds_per_picture"):
             value = record[section].pop(str(variant))
-            own = record.setdefault(section + ending, {})
-            if variant.adapt_steps:
-                own.setdefault(variant.model, {})[str(variant.adapt_steps)] = value
-            else:
-                own[variant.model] = value
+            record.setdefault(section + ending, {})[variant.model] = value
     return record
 
 
@@ -293,9 +280,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="kind of holes")
     parser.add_argument("--texture", action="store_true", help='measure each model with texture="photo", too')
     parser.add_argument(
-        "--adapt", metavar="N", nargs="+", type=int, default=[], help="measure each model with adapt_steps=N, too"
-    )
-    parser.add_argument(
         "--dtype", choices=DTYPES, default=DTYPES[0], help="what the models compute in (default: %(default)s)"
     )
     parser.add_argument("--no_blend", action="store_true", help="measure each model with blend=None, too")
@@ -304,12 +288,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
     parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
     args = parser.parse_args(arguments)
-    args.model, args.adapt = (list(dict.fromkeys(values)) for values in (args.model, args.adapt))
+    args.model = list(dict.fromkeys(args.model))
     for name in ("limit", "sheet_count"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
-    if any(steps < 1 for steps in args.adapt):
-        parser.error("--adapt must be at least 1; without it each model is measured as it is")
     for name in ("min_hole_size", "max_hole_size", "hole_margin"):
         if getattr(args, name) is None:
             setattr(args, name, round(getattr(Protocol, name) * args.size / Protocol.size))
@@ -322,7 +304,7 @@ def run(args: argparse.Namespace) -> None:
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
     textures = [None, "photo"] if args.texture else [None]
-    variants = [Variant(*choice) for choice in product(args.model, [0, *args.adapt], textures)]
+    variants = [Variant(name, texture) for name in args.model for texture in textures]
     variants += [Variant(name, blend=None) for name in args.model if args.no_blend]
     completers = {name: load_completer(name, args.dtype) for name in args.model}
     methods |= {str(variant): model_method(completers[variant.model], variant) for variant in variants}

@@ -35,14 +35,12 @@ class Outcome:
     """What became of a plan.
 
     Attributes:
-        completed: how many results were written; `empty` of them had nothing to fill and are as they came, of
-            `not_learned_from` too little is known for `adapt_steps`.
+        completed: how many results were written; `empty` of them had nothing to fill and are as they came.
         failed: (what, one sentence) for each photo that has no result, those of the plan first.
     """
 
     completed: int = 0
     empty: int = 0
-    not_learned_from: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -83,7 +81,6 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
                     if report.error is None:
                         outcome.completed += 1
                         outcome.empty += report.was_empty
-                        outcome.not_learned_from += report.learned_nothing
                     else:
                         fail(plan.jobs[report.index].photo.label, report.error)
                     bar.update()

@@ -28,14 +28,12 @@ class Report(NamedTuple):
         index: which job.
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
-        learned_nothing: `adapt_steps` had no effect, because too little of the picture is known.
         is_hopeless: every other job would fail, too.
     """
 
     index: int | None
     error: str | None = None
     was_empty: bool = False
-    learned_nothing: bool = False
     is_hopeless: bool = False
 
 
@@ -87,8 +85,8 @@ class _Worker:
         if self.completer is None:  # which was reported as hopeless
             return
         is_empty = not hole.any()
-        result, note = (picture.image, None) if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(index, was_empty=is_empty, learned_nothing=note is not None)
+        result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
+        report = Report(index, was_empty=is_empty)
         self.writer.submit(self._step, index, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:

@@ -70,8 +70,6 @@ def run(args: argparse.Namespace) -> None:
     outcome = complete_all(plan, args.out, settings, processes, share)
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
-    if outcome.not_learned_from:
-        say(args, f"--adapt had no effect on {outcome.not_learned_from}: too little is known around their masks")
     print(args.out)
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:

@@ -1,8 +1,6 @@
 """`glcic inpaint`."""
 
 import argparse
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from glcic_hub.cli import options
@@ -48,19 +46,9 @@ def run(args: argparse.Namespace) -> None:
         from glcic_hub.completion import Completer
 
         completer = Completer(load_model(settings.model, settings.dtype))
-        result, note = complete(completer, picture, hole, settings, _bar)
-        if note:
-            say(args, f"--adapt has no effect: {note}")
+        result = complete(completer, picture, hole, settings)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
     write(args.out, file_of(result, settings))
     print(args.out)
-
-
-def _bar(steps: Iterable[int]) -> Iterable[int]:
-    """The steps of the learning, with a bar on stderr."""
-    from tqdm import tqdm
-
-    seldom = 0.2 if sys.stderr.isatty() else 30  # seconds; log files keep every line
-    return tqdm(steps, desc="learning", unit="step", mininterval=seldom, file=sys.stderr, dynamic_ncols=True)

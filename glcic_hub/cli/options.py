@@ -41,15 +41,6 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         help="photo adds fine detail of the known parts, for grass, leaves and grain (default: %(default)s)",
     )
     parser.add_argument(
-        "--adapt",
-        metavar="N",
-        type=steps,
-        default=0,
-        help="before completing, learn from the known part of each picture for N steps, for example 40; that "
-        "takes about 5 seconds on two CPU cores with bfloat16, more without, and helps a little, most where things "
-        "repeat themselves (default: %(default)s)",
-    )
-    parser.add_argument(
         "--dtype",
         choices=DTYPES,
         default="auto",
@@ -73,7 +64,6 @@ def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
         working_size=args.working_size,
         blend=None if args.blend == "none" else args.blend,
         texture=None if args.texture == "none" else args.texture,
-        adapt_steps=args.adapt,
         file_format=file_format,
         quality=args.quality,
     )
@@ -89,17 +79,12 @@ def processes(text: str) -> int:
     return _whole_number(text, 1000)
 
 
-def steps(text: str) -> int:
-    """A number of steps; there may be none."""
-    return _whole_number(text, 10_000, least=0)
-
-
 def _quality(text: str) -> int:
     return _whole_number(text, 100)
 
 
-def _whole_number(text: str, largest: int, least: int = 1) -> int:
+def _whole_number(text: str, largest: int) -> int:
     # Python reads no numbers of thousands of digits
-    if not (text.isdecimal() and len(text) <= 2 * len(str(largest)) and least <= int(text) <= largest):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {largest}")
+    if not (text.isdecimal() and len(text) <= 2 * len(str(largest)) and 1 <= int(text) <= largest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {largest}")
     return int(text)

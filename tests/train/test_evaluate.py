@@ -17,7 +17,6 @@ from PIL import Image
 from skimage import data as photos
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from glcic_hub.adaptation import adapted
 from glcic_hub.completion import Completer
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import GLCICModel
@@ -300,49 +299,6 @@ def test_the_network_without_blending_is_measured_beside_it(folder, model_folder
     assert record["figures"] == plain["figures"] and expected["without"] != plain["figures"][name]
 
 
-@pytest.mark.parametrize("texture", [None, "photo"])
-def test_learning_from_each_picture_is_measured_beside_the_plain_completion(
-    folder, model_folder, tmp_path, capsys, texture
-):
-    name, options = str(model_folder), ["--texture"] if texture else []
-    record = record_of(
-        tmp_path,
-        "--data",
-        str(folder),
-        "--model",
-        name,
-        name,
-        "--limit",
-        "2",
-        *SMALL,
-        "--adapt",
-        "1",
-        "3",
-        "3",
-        *options,
-    )
-    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
-
-    def learning(steps: int, **options):
-        return lambda rgb, mask: adapted(completer, rgb, mask, steps)(rgb, mask, **options)
-
-    wanted = {f"{steps} {detail}": learning(steps, texture=detail) for steps in (1, 3) for detail in (None, texture)}
-    pictures = find_pictures([folder])[:2]
-    expected, _, _ = evaluate.evaluate(pictures, wanted | {"plain": completer}, FACES)
-    assert list(record["figures"]) == ["telea", "navier-stokes", name]
-    assert record["figures"][name] == expected["plain"]
-    assert record["figures_adapted"] == {name: {"1": expected["1 None"], "3": expected["3 None"]}}
-    assert expected["1 None"] != expected["3 None"] != expected["plain"]
-    assert record["seconds_per_picture_adapted"][name].keys() == {"1", "3"}
-    if texture:
-        assert record["figures_adapted_with_texture"] == {name: {"1": expected["1 photo"], "3": expected["3 photo"]}}
-        assert record["figures_with_texture"].keys() == {name}
-    else:
-        assert not any("texture" in section for section in record)
-    table = capsys.readouterr().out
-    assert f"{name} + 3 steps " in table and (f"{name} + 3 steps + texture" in table) == bool(texture)
-
-
 def test_a_picture_of_which_too_little_is_known_is_measured_without_learning(model_folder):
     completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
     rgb, mask = photos.astronaut()[:64, :64], np.ones((64, 64), bool)
@@ -397,7 +353,7 @@ def test_errors_are_sentences(folder, tmp_path):
     assert "damaged.png" in message_of("--data", str(tmp_path), "--model", *SMALL)
 
 
-@pytest.mark.parametrize("option", ["--limit", "--sheet_count", "--adapt"])
+@pytest.mark.parametrize("option", ["--limit", "--sheet_count"])
 def test_numbers_below_one_are_refused(capsys, option):
     with pytest.raises(SystemExit):
         main(["--data", "x", option, "0"])
