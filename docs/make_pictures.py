@@ -10,7 +10,7 @@ from PIL import Image
 from skimage import data
 
 from glcic_hub import GLCICPipeline
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
 from glcic_hub.model import GLCICModel
 from model_card.samples import SAMPLES, completed
 

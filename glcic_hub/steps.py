@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.files import check_fits, encoded, without_transparency
+from glcic_hub.filling.options import FillOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from glcic_hub.completion import Completer
+    from glcic_hub.filling.completer import Completer
     from glcic_hub.images import Picture
     from glcic_hub.model import GLCICModel
 
@@ -29,16 +30,16 @@ class Settings:
     Attributes:
         model: name, folder or Hub repository; the embedded default model without it.
         dtype: name of the torch type to compute in; the fastest that the device has without it.
-        working_size, blend, texture: as in `GLCICPipeline.__call__`.
+        device: name of the device to compute on (`device.choose_device`).
+        options: how holes are filled.
         file_format: a value of `files.FORMATS`.
         quality: 1 to 100, see `files.encoded`.
     """
 
     model: str | None = None
     dtype: str | None = None
-    working_size: int | None = None
-    blend: str | None = "poisson"
-    texture: str | None = None
+    device: str | None = None
+    options: FillOptions = FillOptions()
     file_format: str = "PNG"
     quality: int | None = None
 
@@ -96,6 +97,18 @@ def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
         raise FailedWork(message) from error
 
 
+def load_completer(settings: Settings, number: int = 0) -> "Completer":
+    """The model of `Settings.model` made ready on `Settings.device`; `number` chooses among several of its kind."""
+    from glcic_hub.device import choose_device
+    from glcic_hub.filling.completer import Completer
+
+    try:
+        device = choose_device(settings.device, number)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    return Completer(load_model(settings.model, settings.dtype), device)
+
+
 def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":
     """The picture, which fits into the format, and its mask, bool (H, W), True = fill.
 
@@ -128,9 +141,10 @@ def complete(
     settings: Settings,
 ) -> "Image.Image":
     """The picture with its hole filled."""
+    from glcic_hub.filling.fill import fill
+
     try:
-        # padding has no setting on the command line
-        fill = completer(picture.rgb, hole, None, settings.working_size, settings.blend, settings.texture)
+        filled = fill(completer, picture.rgb, hole, settings.options)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -138,7 +152,7 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
-    return picture.completed(fill, hole, "pil")
+    return picture.completed(filled, hole, "pil")
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

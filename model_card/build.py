@@ -23,7 +23,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from glcic_hub import GLCICModel, GLCICPipeline, __version__
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
 from glcic_hub.model import DEFAULT_NAME, PIPELINE_COMPONENT, PRETRAINED_DIR, embedded_models
 from model_card.card import card, evaluation_of, read, sources_of, with_conclusions
 from model_card.remote_code import standalone
@@ -33,7 +33,13 @@ ROOM = Path(__file__).parent
 ROOT = ROOM.parent
 BRANCHES = ("main", "remote-code")
 # What pipeline.py holds: the pipeline, and what handler.py takes from it.
-PIPELINE_CODE = ("pipeline.GLCICPipeline", "model.GLCICModel", "masks.from_transparency", "files.without_transparency")
+PIPELINE_CODE = (
+    "pipeline.GLCICPipeline",
+    "model.GLCICModel",
+    "masks.from_transparency",
+    "files.without_transparency",
+    "device.choose_device",
+)
 
 
 def build(model: str, output_dir: Path, repo_id: str) -> dict[str, Path]:

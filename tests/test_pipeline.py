@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import glcic_hub
-from glcic_hub import pipeline
-from glcic_hub.completion import Completer
+from glcic_hub.filling import completer as completer_module
+from glcic_hub.filling.completer import Completer
 from glcic_hub.pipeline import GLCICPipeline
+from tests.fills import filled
 from tests.random_models import MAX_HOLE_SIZE, random_model
 
 HEIGHT, WIDTH = 41, 55
@@ -160,7 +161,7 @@ def test_arrays_and_tensors_keep_their_known_values_and_leak_nothing(kind, mask,
 
 
 def test_the_fill_is_the_completers():
-    fill = Completer(PIPE.completion_network)(photo(), SMALL)
+    fill = filled(PIPE.completion_network, photo(), SMALL)
     picture = photo().astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(complete(photo(), SMALL, output_type="np"), np.where(SMALL[..., None], fill, picture))
     eight_bit = np.where(SMALL[..., None], np.rint(fill * 255).astype(np.uint8), photo())
@@ -436,13 +437,13 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"blend": "alpha"}, "blend must be one of 'poisson', 'feather', None; got 'alpha'"),
-        ({"blend": np.ones(2)}, "blend must be one of 'poisson', 'feather', None; got array"),
+        ({"blend": "alpha"}, "blend must be one of 'poisson', None; got 'alpha'"),
+        ({"blend": np.ones(2)}, "blend must be one of 'poisson', None; got array"),
         ({"texture": np.ones(2)}, "texture must be one of None, 'photo'; got array"),
         ({"generator": 42}, "generator must be a torch.Generator, or a list of them; got 42"),
         ({"texture": "grass"}, "texture must be one of None, 'photo'; got 'grass'"),
-        ({"working_size": 0}, "working_size must be .* from 1 up; got 0"),
-        ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 up; got -1"),
+        ({"working_size": 0}, "working_size must be .* from 1 to 10000; got 0"),
+        ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 to 10000; got -1"),
         ({"generator": [torch.Generator()] * 2}, "2 generators for 1 pictures; give one for each, or a single one"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),
         ({"width": 20}, "both height and width, or neither"),
@@ -494,7 +495,7 @@ def test_working_size_sets_the_scale_at_which_a_large_hole_is_shown():
 
 def test_changed_weights_are_used_at_once_and_unchanged_ones_are_prepared_once(monkeypatch):
     prepared = []
-    monkeypatch.setattr(pipeline, "Completer", lambda *a: prepared.append(a) or Completer(*a))
+    monkeypatch.setattr(completer_module, "Completer", lambda *a: prepared.append(a) or Completer(*a))
     pipe = new_pipe()
     first = as_array(pipe)
     np.testing.assert_array_equal(as_array(pipe), first)
@@ -705,7 +706,15 @@ def test_the_documented_arguments_are_those_of_the_signature(name):
 def test_the_check_of_the_docstrings_finds_them():
     documented = {
         path
-        for name in ("pipeline", "model", "network", "completion", "windows", "blending")
+        for name in (
+            "pipeline",
+            "model",
+            "network",
+            "filling.completer",
+            "filling.fill",
+            "filling.holes",
+            "filling.seam",
+        )
         for path, function in public_callables(importlib.import_module(f"glcic_hub.{name}")).items()
         if documented_arguments(function.__doc__ or "")
     }
@@ -718,7 +727,8 @@ def test_the_check_of_the_docstrings_finds_them():
         "GLCICModel.from_pretrained",
         "GLCICModel.save_pretrained",
         "Completer",
-        "Completer.__call__",
+        "Completer.complete",
+        "fill",
         "find_holes",
         "view_of",
         "correct_seam",

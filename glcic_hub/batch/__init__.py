@@ -97,14 +97,17 @@ def errors_file(out: Path, share: Share) -> Path:
     return out / (f"errors-{share.rank}.jsonl" if share.count > 1 else "errors.jsonl")
 
 
-def default_processes(share: Share) -> int:
+def default_processes(share: Share, device: str | None = None) -> int:
     """One for each core, or some for each GPU; a single one where a launcher has started several of us."""
     import torch
+
+    from glcic_hub.device import accelerator_count
 
     if share.count > 1:
         return 1
     cores = torch.get_num_threads()  # as OMP_NUM_THREADS and the processor's affinity allow
-    return min(cores, PER_GPU * torch.cuda.device_count()) or cores
+    on_accelerators = PER_GPU * accelerator_count() if device is None else PER_GPU * (device != "cpu")
+    return min(cores, on_accelerators) or cores
 
 
 class _Errors:

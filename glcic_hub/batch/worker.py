@@ -15,7 +15,7 @@ from typing import NamedTuple
 from glcic_hub.batch.plan import Job
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.files import write_whole
-from glcic_hub.steps import Settings, complete, file_of, load_model, read_pair
+from glcic_hub.steps import Settings, complete, file_of, load_completer, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """After these errors no other picture could be written either."""
@@ -40,9 +40,9 @@ class Report(NamedTuple):
 def serve(connection: Connection, settings: Settings, number: int) -> None:
     """Receive (index, job) until None comes, and send a report for each, in any order.
 
-    Computes on GPU `number` (counted round) where there is one, else on the CPU with one thread: the last bits of a
-    result may depend on the number of threads, and must not depend on the number of processes. When the parent is
-    gone, the process ends at once, but not inside the writing of a file.
+    Computes on accelerator `number` (counted round) where there are some, else on the CPU with one thread: the last
+    bits of a result may depend on the number of threads, and must not depend on the number of processes. When the
+    parent is gone, the process ends at once, but not inside the writing of a file.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees Ctrl-C, too, and hangs up
     _Worker(connection, settings, number).run()
@@ -69,13 +69,8 @@ class _Worker:
     def _load(self) -> None:
         import torch
 
-        from glcic_hub.completion import Completer
-
         torch.set_num_threads(1)
-        count = torch.cuda.device_count()
-        self.completer = Completer(
-            load_model(self.settings.model, self.settings.dtype), f"cuda:{self.number % count}" if count else "cpu"
-        )
+        self.completer = load_completer(self.settings, self.number)
 
     def _read(self, index: int, job: Job) -> None:
         picture, hole = read_pair(job.photo, job.mask, self.settings.file_format)

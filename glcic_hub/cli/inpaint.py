@@ -6,7 +6,7 @@ from pathlib import Path
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG
-from glcic_hub.steps import PictureFile, complete, file_of, load_model, read_pair
+from glcic_hub.steps import PictureFile, complete, file_of, load_completer, read_pair
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -43,10 +43,7 @@ def run(args: argparse.Namespace) -> None:
     photo, mask = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
     picture, hole = read_pair(photo, mask, settings.file_format)
     if hole.any():
-        from glcic_hub.completion import Completer
-
-        completer = Completer(load_model(settings.model, settings.dtype))
-        result = complete(completer, picture, hole, settings)
+        result = complete(load_completer(settings), picture, hole, settings)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image

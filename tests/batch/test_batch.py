@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from glcic_hub import cli
-from glcic_hub.completion import Completer
 from glcic_hub.model import GLCICModel
 from tests.batch.conftest import HOLE, batch, end, files, make_photos, make_tar, opened, samples, save, start
+from tests.fills import filled
 
 LONG = "n" * 251
 GOOD = {
@@ -86,7 +86,7 @@ class TestMixedFolder:
         assert sorted(files(mixed / "out")) == results
 
     def test_results_are_those_of_the_network_and_known_pixels_stay(self, mixed, done, model):
-        completer = Completer(GLCICModel.from_pretrained(model), "cpu")
+        loaded = GLCICModel.from_pretrained(model)
         for seed, name in enumerate(GOOD):
             photo, result = samples(seed), opened(mixed / "out" / Path(name).with_suffix(".png"))
             if name == "grey.tif":
@@ -95,7 +95,7 @@ class TestMixedFolder:
             if name == "empty mask.png":
                 np.testing.assert_array_equal(result, photo)
             elif name not in ("grey.tif", "rotated.png"):
-                fill = completer(photo, HOLE)[HOLE] * 255
+                fill = filled(loaded, photo, HOLE)[HOLE] * 255
                 assert np.abs(result[HOLE] - fill).max() < 1.01  # a level more where the number of threads differs
             else:
                 assert (result[HOLE] != photo[HOLE]).any()
@@ -206,10 +206,11 @@ class TestOptions:
         assert code == 0, err
         import torch
 
-        completer = Completer(GLCICModel.from_pretrained(model, dtype=torch.bfloat16), "cpu")
+        loaded = GLCICModel.from_pretrained(model, dtype=torch.bfloat16)
+        settings = {"working_size": 8, "blend": None, "texture": "photo"}
         result = opened(tmp_path / "out" / "a.png")[HOLE].astype(float)
-        assert np.abs(result - 255 * completer(samples(0), HOLE, None, 8, None, "photo")[HOLE]).max() < 1.01
-        assert np.abs(result - 255 * completer(samples(0), HOLE)[HOLE]).max() > 10
+        assert np.abs(result - 255 * filled(loaded, samples(0), HOLE, **settings)[HOLE]).max() < 1.01
+        assert np.abs(result - 255 * filled(loaded, samples(0), HOLE)[HOLE]).max() > 10
 
 
 class TestWrongUse:

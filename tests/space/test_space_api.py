@@ -30,7 +30,7 @@ def test_one_photo(client, photo, mask, expected):
 
 
 def test_detail_from_the_photo(client, photo, mask, hole, model_folder):
-    path = client.predict(image=handle_file(photo), mask=handle_file(mask), detail=True, api_name="/inpaint")
+    path = client.predict(image=handle_file(photo), mask=handle_file(mask), texture="photo", api_name="/inpaint")
     pipe = GLCICPipeline.from_pretrained(model_folder)
     assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), hole, texture="photo").images[0])
 

@@ -123,12 +123,12 @@ def test_a_painted_photo_is_completed(page, photo):
 
 
 @pytest.mark.parametrize("page", [DESKTOP], indirect=True)
-def test_detail_from_the_photo_is_a_tick_away(page, photo, mask, hole, model_folder):
+def test_texture_from_the_photo_is_a_click_away(page, photo, mask, hole, model_folder):
     open_photo(page, photo)
     page.click("#options button")
     page.set_input_files("#mask input[type=file]", mask)
     page.wait_for_timeout(2 * SECOND)
-    page.get_by_label("Fine detail from the photo").check()
+    page.locator("#texture").get_by_label("photo").check()
     complete(page)
     grown = ndimage.distance_transform_edt(~hole) <= GROWN
     pipe = GLCICPipeline.from_pretrained(model_folder)

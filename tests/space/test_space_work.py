@@ -12,8 +12,9 @@ from scipy import ndimage
 from skimage import data
 
 from glcic_hub import GLCICPipeline, images
-from glcic_hub.completion import Completer
 from glcic_hub.demo import demo_pictures
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.options import FillOptions
 from spaces_app import work
 from tests.random_models import random_model
 
@@ -208,9 +209,9 @@ def test_results_go_when_their_time_is_over(monkeypatch):
     assert recent.is_dir() and not old.exists()
 
 
-def test_detail_is_that_of_the_pipeline(photo, hole, model_folder):
+def test_the_options_are_those_of_the_pipeline(photo, hole, model_folder):
     opened = work.open_photo(photo)
-    result = work.complete(opened, hole, detail=True)
+    result = work.complete(opened, hole, options=FillOptions(texture="photo"))
     wanted = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole, texture="photo").images[0]
     assert np.array_equal(pixels(result.photo), pixels(wanted))
     assert not np.array_equal(pixels(result.photo), pixels(work.complete(opened, hole).photo))
