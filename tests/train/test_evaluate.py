@@ -52,7 +52,7 @@ def model_folder(tmp_path_factory):
 def methods(model_folder):
     return {
         "telea": opencv_method(cv2.INPAINT_TELEA),
-        "tiny": Completer(GLCICModel.from_pretrained(model_folder)),
+        "tiny": evaluate.model_method(Completer(GLCICModel.from_pretrained(model_folder))),
     }
 
 
