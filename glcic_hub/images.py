@@ -308,11 +308,20 @@ def check_unit_range(values: np.ndarray, what: str) -> None:
 
 @contextmanager
 def errors_naming(what: str) -> Iterator[None]:
-    """Puts `what` in front of the message of an error raised inside."""
+    """Puts `what` in front of the message of an OSError, TypeError or ValueError raised inside; an `errno` is kept."""
     try:
         yield
     except (OSError, TypeError, ValueError) as error:
-        raise type(error)(f"{what}: {error}") from error
+        named = _plain_kind(error)(f"{what}: {error}")
+        if isinstance(error, OSError):
+            named.errno = error.errno
+        raise named from error
+
+
+def _plain_kind(error: OSError | TypeError | ValueError) -> type[Exception]:
+    """The nearest kind of error that takes a message alone: one of Python's own, but not for a wrong character."""
+    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    return next(kind for kind in kinds if UnicodeError not in kind.__bases__)
 
 
 def _from_image(image: Image.Image) -> Picture:

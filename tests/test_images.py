@@ -1,6 +1,8 @@
 """Pictures of every kind come in, and come back with every known sample as it was."""
 
+import errno
 import io
+import json
 import struct
 import warnings
 import zlib
@@ -435,6 +437,30 @@ def test_no_picture_at_all_is_refused(nothing):
 def test_the_wrong_picture_of_a_list_is_named(wrong, error):
     with pytest.raises(error, match="^picture 1: "):
         images.read_all([np.zeros((4, 4)), wrong])
+
+
+class OfTwoArguments(OSError):
+    def __init__(self, code, path):
+        super().__init__(f"{code} of {path}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (ValueError("no"), ValueError, "here: no"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), UnicodeError, "here: 'utf-8' codec can't decode byte 0xff"),
+        (json.JSONDecodeError("no", "{", 1), ValueError, "here: no: line 1 column 2"),
+        (OfTwoArguments(7, "a.png"), OSError, "here: 7 of a.png"),
+        (OSError(errno.ENOENT, "no", "a.png"), FileNotFoundError, r"here: \[Errno 2\] no: 'a.png'"),
+        (OSError(errno.EIO, "no"), OSError, r"here: \[Errno 5\] no"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_errors_are_named_whatever_arguments_their_kind_takes(raised, kind, message):
+    with pytest.raises(kind, match=f"^{message}") as caught, images.errors_naming("here"):
+        raise raised
+    assert type(caught.value) is kind and caught.value.__cause__ is raised
+    assert getattr(caught.value, "errno", None) == getattr(raised, "errno", None)
 
 
 # What is refused
