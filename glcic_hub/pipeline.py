@@ -57,17 +57,18 @@ class GLCICPipeline(DiffusionPipeline):
             **kwargs: as in `DiffusionPipeline.from_pretrained`: `dtype`, `variant`, `revision`, `cache_dir`, ...
 
         Raises:
+            TypeError: an argument that a bare or embedded model does not know; nothing has been loaded then.
             The errors of `GLCICModel.from_pretrained`; the weights are loaded strictly.
         """
         name = pretrained_model_name_or_path
         is_pipeline = name is not None and _holds_pipeline(name, {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs})
+        if not is_pipeline and (unknown := kwargs.keys() - {PIPELINE_COMPONENT, *MODEL_ARGUMENTS}):
+            raise TypeError(f"{', '.join(sorted(unknown))}: no argument for loading a bare or embedded model")
         if PIPELINE_COMPONENT not in kwargs:
             model_arguments = {key: kwargs[key] for key in MODEL_ARGUMENTS if key in kwargs}
             subfolder = PIPELINE_COMPONENT if is_pipeline else None
             kwargs[PIPELINE_COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
         if not is_pipeline:
-            if unknown := kwargs.keys() - {PIPELINE_COMPONENT, *MODEL_ARGUMENTS}:
-                raise TypeError(f"{', '.join(sorted(unknown))}: no argument for loading a bare or embedded model")
             return cls(kwargs[PIPELINE_COMPONENT])
         kwargs.pop("variant", None)  # it chose the weights above; there is nothing else to choose
         return super().from_pretrained(name, **kwargs)

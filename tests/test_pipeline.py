@@ -620,6 +620,13 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path):
         GLCICPipeline.from_pretrained(tmp_path)
 
 
+def test_unknown_arguments_are_refused_before_anything_is_read(tmp_path):
+    """Of an empty folder and of an embedded model, the weights of which loading would meet first."""
+    for name in (tmp_path, None):
+        with pytest.raises(TypeError, match="^safety_checker: no argument for loading a bare or embedded model"):
+            GLCICPipeline.from_pretrained(name, safety_checker=None, variant="none such")
+
+
 def test_damaged_weights_are_refused(saved):
     weights = saved / "completion_network" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

@@ -105,6 +105,21 @@ def test_loading_by_repository_id_and_again_offline(pushed, client):
     assert len(pushed.requests) == online
 
 
+def test_a_bare_model_is_not_downloaded_for_arguments_that_it_does_not_know(pushed, client):
+    before = len(pushed.requests)
+    report = client(
+        """
+from glcic_hub import GLCICPipeline
+
+report["error"] = error_of(GLCICPipeline.from_pretrained, "tester/model", safety_checker=None)
+""",
+        home="asker",
+        anonymous=True,
+    )
+    assert report["error"].startswith("TypeError: safety_checker: ")
+    assert {request["path"].rpartition("/")[2] for request in pushed.requests[before:]} == {"model_index.json"}
+
+
 REFUSED = {
     # repository: what the messages of the model and of the pipeline must say
     "tester/missing": ("ValueError", "missing network.output.bias"),
