@@ -82,7 +82,7 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
                         outcome.completed += 1
                         outcome.empty += report.was_empty
                     else:
-                        fail(plan.jobs[report.index].photo.label, report.error)
+                        fail(plan.jobs[report.job_number].photo.label, report.error)
                     bar.update()
         except FailedWork as error:
             raise FailedWork(f"{error} (stopped after {outcome.completed} pictures)") from error

@@ -41,10 +41,10 @@ def work_off(jobs: Sequence[Job], settings: Settings, processes: int, first_numb
 
     def feed(connection: Connection) -> None:
         while waiting and len(in_hand[connection]) < IN_HAND:
-            index, job = waiting.popleft()
-            in_hand[connection].add(index)
+            job_number, job = waiting.popleft()
+            in_hand[connection].add(job_number)
             with suppress(OSError):  # it has died, which is noticed below
-                connection.send((index, job))
+                connection.send((job_number, job))
         if not in_hand[connection]:
             with suppress(OSError):
                 connection.send(None)
@@ -60,12 +60,12 @@ def work_off(jobs: Sequence[Job], settings: Settings, processes: int, first_numb
                 try:
                     report = connection.recv()
                 except (EOFError, OSError):
-                    for index in in_hand.pop(connection):
-                        yield Report(index, LOST)
+                    for job_number in in_hand.pop(connection):
+                        yield Report(job_number, LOST)
                     continue
                 if report.is_hopeless:
                     raise FailedWork(report.error)
-                in_hand[connection].discard(report.index)
+                in_hand[connection].discard(report.job_number)
                 feed(connection)
                 yield report
         if waiting:

@@ -25,20 +25,20 @@ class Report(NamedTuple):
     """What became of a job: without an error it is done.
 
     Attributes:
-        index: which job.
+        job_number: which job, counted from 0; None where it was none of them.
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
         is_hopeless: every other job would fail, too.
     """
 
-    index: int | None
+    job_number: int | None
     error: str | None = None
     was_empty: bool = False
     is_hopeless: bool = False
 
 
 def serve(connection: Connection, settings: Settings, number: int) -> None:
-    """Receive (index, job) until None comes, and send a report for each, in any order.
+    """Receive (job_number, job) until None comes, and send a report for each, in any order.
 
     Computes on accelerator `number` (counted round) where there are some, else on the CPU with one thread: the last
     bits of a result may depend on the number of threads, and must not depend on the number of processes. When the
@@ -72,17 +72,17 @@ class _Worker:
         torch.set_num_threads(1)
         self.completer = load_completer(self.settings, self.number)
 
-    def _read(self, index: int, job: Job) -> None:
+    def _read(self, job_number: int, job: Job) -> None:
         picture, hole = read_pair(job.photo, job.mask, self.settings.file_format)
-        self.network.submit(self._step, index, self._complete, index, job, picture, hole)
+        self.network.submit(self._step, job_number, self._complete, job_number, job, picture, hole)
 
-    def _complete(self, index: int, job: Job, picture, hole) -> None:
+    def _complete(self, job_number: int, job: Job, picture, hole) -> None:
         if self.completer is None:  # which was reported as hopeless
             return
         is_empty = not hole.any()
         result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(index, was_empty=is_empty)
-        self.writer.submit(self._step, index, self._write, job, result, report)
+        report = Report(job_number, was_empty=is_empty)
+        self.writer.submit(self._step, job_number, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:
         data = file_of(result, self.settings)
@@ -92,11 +92,11 @@ class _Worker:
                 write_whole(job.out, data)
             except OSError as error:
                 message = f"cannot write {quoted(job.out)}: {reason(error)}"
-                self.connection.send(Report(report.index, message, is_hopeless=error.errno in NO_DISK))
+                self.connection.send(Report(report.job_number, message, is_hopeless=error.errno in NO_DISK))
             else:
                 self.connection.send(report)
 
-    def _step(self, index: int | None, step: Callable, *arguments: object) -> None:
+    def _step(self, job_number: int | None, step: Callable, *arguments: object) -> None:
         """Run a step; whatever goes wrong becomes a report, because nobody else looks at the result."""
         try:
             step(*arguments)
@@ -108,4 +108,4 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - one picture must not stop the others
             message = f"unexpected {type(error).__name__}: {reason(error)}"
         with self.outside:
-            self.connection.send(Report(index, message, is_hopeless=index is None))
+            self.connection.send(Report(job_number, message, is_hopeless=job_number is None))

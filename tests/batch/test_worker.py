@@ -31,3 +31,7 @@ def test_every_error_of_a_step_becomes_a_report(error, message):
     assert ours.recv() == Report(3, message)
     worker._step(None, step, "argument")  # the model
     assert ours.recv() == Report(None, message, is_hopeless=True)
+
+
+def test_no_field_of_a_report_hides_a_method_of_tuple():
+    assert not set(Report._fields) & set(dir(tuple))
