@@ -138,8 +138,8 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the missing trainings, then write `curves.json`, `table.md` and `curves.svg`."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of a study."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--train_data_dir", nargs="+", required=True, help="folders or tar shards, as for training")
     parser.add_argument("--output_dir", type=Path, required=True)
@@ -150,6 +150,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--base_channels", type=int, default=64)
     parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="bf16")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the missing trainings, then write `curves.json`, `table.md` and `curves.svg`."""
+    parser = make_parser()
     args = parser.parse_args(arguments)
 
     args.output_dir.mkdir(parents=True, exist_ok=True)
