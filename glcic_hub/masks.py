@@ -26,7 +26,7 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
 
     mask: a PIL image of any mode or the path of a file (turned upright as its EXIF data says), an array (H, W),
     (H, W, 1|3|4) or (1, H, W), or a tensor (H, W), (1, H, W) or (3, H, W). Colours count by their luminance, on black
-    where they are transparent. Fill is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
+    where they are transparent. White is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
     0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768.
 
     ValueError or TypeError if values, shape or dtype are none of these or if the mask is not of the picture's size;
@@ -34,16 +34,16 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
     """
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
-        fill = turned(_image_fill(image), exif_orientation(image))
+        result = turned(_mask_of_image(image), exif_orientation(image))
     elif isinstance(mask, (np.ndarray, torch.Tensor)):
-        fill = _luminance(_unit_levels(_channels_last(mask, size))) >= 0.5
+        result = _luminance(_unit_levels(_channels_last(mask, size))) >= 0.5
     else:
         raise TypeError(
             f"a mask must be a PIL image, an array, a tensor or the path of a file, got {type(mask).__name__}"
         )
-    if fill.shape != tuple(size):
-        raise ValueError(_size_message(fill.shape, size))
-    return fill
+    if result.shape != tuple(size):
+        raise ValueError(_size_message(result.shape, size))
+    return result
 
 
 def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> list[np.ndarray]:
@@ -58,11 +58,11 @@ def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> l
     if len(masks) != len(sizes):
         count = f"{len(masks)} masks for {len(sizes)} pictures"
         raise ValueError(f"got {count}; give one mask for each picture, or a single mask for all")
-    fills = []
+    results = []
     for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
         with errors_naming(f"mask of picture {index}"):
-            fills.append(read(mask, size))
-    return fills
+            results.append(read(mask, size))
+    return results
 
 
 def resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -187,7 +187,7 @@ def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     raise ValueError(f"a mask given as array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
 
 
-def _image_fill(image: Image.Image) -> np.ndarray:
+def _mask_of_image(image: Image.Image) -> np.ndarray:
     if image.mode in ("1", "L") and not image.has_transparency_data:  # what most masks are; no copies of large ones
         return np.asarray(image.convert("L")) >= 128
     if image.mode == "F":

@@ -13,8 +13,8 @@ from glcic_hub import masks
 
 HEIGHT, WIDTH = 5, 7
 SIZE = (HEIGHT, WIDTH)
-FILL = np.random.default_rng(0).random(SIZE) < 0.5
-WHITE_ON_BLACK = Image.fromarray(FILL.astype(np.uint8) * 255)
+MASK = np.random.default_rng(0).random(SIZE) < 0.5
+WHITE_ON_BLACK = Image.fromarray(MASK.astype(np.uint8) * 255)
 
 
 def assert_reads_as(mask, wanted, size=SIZE):
@@ -34,18 +34,18 @@ def test_white_is_fill_in_every_mode(mode):
         mode
     )
     before = image.tobytes()
-    assert_reads_as(image, FILL)
+    assert_reads_as(image, MASK)
     assert image.tobytes() == before
 
 
 @pytest.mark.parametrize("mode", ["I", "I;16", "I;16B"])
 def test_sixteen_bit_pictures_are_fill_from_half_of_their_range(mode):
-    samples = np.where(FILL, 32768, 32767).astype({"I": "int32", "I;16": "uint16", "I;16B": ">u2"}[mode])
-    assert_reads_as(Image.frombytes(mode, (WIDTH, HEIGHT), samples.tobytes()), FILL)
+    samples = np.where(MASK, 32768, 32767).astype({"I": "int32", "I;16": "uint16", "I;16B": ">u2"}[mode])
+    assert_reads_as(Image.frombytes(mode, (WIDTH, HEIGHT), samples.tobytes()), MASK)
 
 
 def test_float_pictures_are_fill_from_one_half():
-    assert_reads_as(Image.fromarray(np.where(FILL, 0.5, 0.4999).astype(np.float32)), FILL)
+    assert_reads_as(Image.fromarray(np.where(MASK, 0.5, 0.4999).astype(np.float32)), MASK)
 
 
 def test_pictures_are_fill_from_luminance_128():
@@ -59,9 +59,9 @@ def test_pictures_are_fill_from_luminance_128():
 def test_transparent_white_is_not_fill():
     image = Image.new("RGBA", (WIDTH, HEIGHT), "white")
     image.putalpha(WHITE_ON_BLACK)
-    assert_reads_as(image, FILL)
-    assert_reads_as(np.asarray(image), FILL)
-    assert_reads_as(image.convert("LA"), FILL)
+    assert_reads_as(image, MASK)
+    assert_reads_as(np.asarray(image), MASK)
+    assert_reads_as(image.convert("LA"), MASK)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -78,17 +78,17 @@ def test_pictures_are_turned_upright(tmp_path, orientation):
 @pytest.mark.parametrize(
     "levels",
     [
-        FILL,
-        FILL.astype(np.uint8),
-        FILL.astype(np.int64),
-        FILL.astype(np.uint16),
-        np.where(FILL, 128, 127).astype(np.uint8),
-        np.where(FILL, 128, 127).astype(np.int32),
-        np.where(FILL, 32768, 32767).astype(np.uint16),
-        np.where(FILL, 32768, 32767).astype(">u2"),
-        np.where(FILL, 0.5, 0.499).astype(np.float16),
-        np.where(FILL, 0.5, 0.49999).astype(np.float32),
-        np.where(FILL, 0.5, np.nextafter(0.5, 0)),
+        MASK,
+        MASK.astype(np.uint8),
+        MASK.astype(np.int64),
+        MASK.astype(np.uint16),
+        np.where(MASK, 128, 127).astype(np.uint8),
+        np.where(MASK, 128, 127).astype(np.int32),
+        np.where(MASK, 32768, 32767).astype(np.uint16),
+        np.where(MASK, 32768, 32767).astype(">u2"),
+        np.where(MASK, 0.5, 0.499).astype(np.float16),
+        np.where(MASK, 0.5, 0.49999).astype(np.float32),
+        np.where(MASK, 0.5, np.nextafter(0.5, 0)),
     ],
     ids=lambda levels: f"{levels.dtype}-{levels.max()}",
 )
@@ -96,19 +96,19 @@ def test_arrays_and_tensors_of_every_dtype_and_shape(levels):
     before, levels = levels, levels.copy()
     levels.setflags(write=False)
     for array in (levels, levels[..., None], levels[None], np.asfortranarray(levels)):
-        assert_reads_as(array, FILL)
-    assert_reads_as(levels[::-1, ::-1], FILL[::-1, ::-1])
+        assert_reads_as(array, MASK)
+    assert_reads_as(levels[::-1, ::-1], MASK[::-1, ::-1])
     if levels.dtype != np.float16:  # Luminance of float16 colours is not exact at the threshold.
-        assert_reads_as(np.stack([levels] * 3, -1), FILL)
+        assert_reads_as(np.stack([levels] * 3, -1), MASK)
     np.testing.assert_array_equal(levels, before)
     tensor = torch.from_numpy(before.astype(before.dtype.newbyteorder("=")))
     for shaped in (tensor, tensor[None], torch.stack([tensor] * 3), tensor.T.contiguous().T):
-        assert_reads_as(shaped, FILL)
+        assert_reads_as(shaped, MASK)
 
 
 def test_bfloat16_and_differentiable_tensors_are_read():
-    assert_reads_as(torch.from_numpy(FILL).to(torch.bfloat16), FILL)
-    assert_reads_as(torch.from_numpy(FILL).float().requires_grad_(), FILL)
+    assert_reads_as(torch.from_numpy(MASK).to(torch.bfloat16), MASK)
+    assert_reads_as(torch.from_numpy(MASK).float().requires_grad_(), MASK)
 
 
 def test_an_opaque_colour_array_counts_by_luminance():
@@ -124,25 +124,25 @@ def test_a_shape_of_two_meanings_is_read_as_the_one_that_fits():
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
-@given(fill=arrays_of.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))), data=st.data())
-def test_a_mask_means_the_same_however_it_is_given(fill, data):
+@given(mask=arrays_of.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))), data=st.data())
+def test_a_mask_means_the_same_however_it_is_given(mask, data):
     ways = [
-        lambda fill: fill,
-        lambda fill: fill[None],
-        lambda fill: fill[..., None].astype(np.float32),
-        lambda fill: np.stack([fill] * 4, -1).astype(np.uint8),
-        lambda fill: torch.from_numpy(fill)[None],
-        lambda fill: Image.fromarray(fill),
-        lambda fill: Image.fromarray(fill.astype(np.uint8) * 255),
+        lambda mask: mask,
+        lambda mask: mask[None],
+        lambda mask: mask[..., None].astype(np.float32),
+        lambda mask: np.stack([mask] * 4, -1).astype(np.uint8),
+        lambda mask: torch.from_numpy(mask)[None],
+        lambda mask: Image.fromarray(mask),
+        lambda mask: Image.fromarray(mask.astype(np.uint8) * 255),
     ]
-    assert_reads_as(data.draw(st.sampled_from(ways))(fill), fill, fill.shape)
+    assert_reads_as(data.draw(st.sampled_from(ways))(mask), mask, mask.shape)
 
 
 @pytest.mark.parametrize(
     "wrong, error, message",
     [
         (np.zeros((3, 4)), ValueError, r"mask is 4x3 but its picture is 7x5 \(width x height\): resize .*nearest"),
-        (FILL.T, ValueError, "mask is 5x7 but its picture is 7x5.*rotated"),
+        (MASK.T, ValueError, "mask is 5x7 but its picture is 7x5.*rotated"),
         (Image.new("L", (5, 7)), ValueError, "rotated"),
         (np.full(SIZE, np.nan), ValueError, "the mask has NaN"),
         (np.full(SIZE, -0.1), ValueError, "float values from -0.1"),
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
 # Several masks
 
 
-THREE = np.stack([FILL, ~FILL, FILL[::-1]])
+THREE = np.stack([MASK, ~MASK, MASK[::-1]])
 
 
 @pytest.mark.parametrize(
@@ -205,26 +205,26 @@ def test_a_mask_for_each_picture(given_masks):
     "mask",
     [
         WHITE_ON_BLACK,
-        FILL,
-        FILL[None],
-        FILL[..., None],
-        np.stack([FILL] * 3, -1),
-        torch.from_numpy(FILL),
-        torch.from_numpy(FILL)[None],
+        MASK,
+        MASK[None],
+        MASK[..., None],
+        np.stack([MASK] * 3, -1),
+        torch.from_numpy(MASK),
+        torch.from_numpy(MASK)[None],
     ],
 )
 def test_a_single_mask_serves_all_pictures(mask, count):
     results = masks.read_all(mask, [SIZE] * count)
     assert len(results) == count
     for result in results:
-        np.testing.assert_array_equal(result, FILL)
+        np.testing.assert_array_equal(result, MASK)
 
 
 def test_a_coloured_tensor_is_one_mask_unless_there_are_three_pictures():
-    colours = torch.from_numpy(np.stack([FILL] * 3))
+    colours = torch.from_numpy(np.stack([MASK] * 3))
     for count in (1, 2):
         for result in masks.read_all(colours, [SIZE] * count):
-            np.testing.assert_array_equal(result, FILL)
+            np.testing.assert_array_equal(result, MASK)
 
 
 def test_masks_of_narrow_pictures_are_told_apart_by_the_size():
@@ -254,7 +254,7 @@ def test_an_empty_list_of_masks_is_refused():
 
 def test_the_picture_of_a_wrong_mask_is_named():
     with pytest.raises(ValueError, match="^mask of picture 1: the mask is 3x2"):
-        masks.read_all([FILL, np.zeros((2, 3))], [SIZE] * 2)
+        masks.read_all([MASK, np.zeros((2, 3))], [SIZE] * 2)
     with pytest.raises(TypeError, match="^mask of picture 0: .*NoneType"):
         masks.read_all([None], [SIZE])
 
@@ -263,8 +263,8 @@ def test_the_picture_of_a_wrong_mask_is_named():
 
 
 def transparent_picture(mode: str) -> Image.Image:
-    """FILL is transparent, and so is nothing else."""
-    opaque = Image.fromarray(np.where(FILL, 0, 255).astype(np.uint8))
+    """MASK is transparent, and so is nothing else."""
+    opaque = Image.fromarray(np.where(MASK, 0, 255).astype(np.uint8))
     if mode in ("LA", "RGBA", "La", "RGBa"):
         image = Image.new(mode.upper(), (WIDTH, HEIGHT), "white")
         image.putalpha(opaque)
@@ -280,7 +280,7 @@ def transparent_picture(mode: str) -> Image.Image:
 def test_transparent_pixels_become_the_mask(mode):
     result = masks.from_transparency(transparent_picture(mode))
     assert result.dtype == bool
-    np.testing.assert_array_equal(result, FILL)
+    np.testing.assert_array_equal(result, MASK)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "I;16"])
@@ -290,7 +290,7 @@ def test_the_transparency_mask_is_upright(tmp_path, mode, orientation):
     exif[0x0112] = orientation
     picture = transparent_picture(mode)
     picture.save(tmp_path / "picture.png", exif=exif, **picture.info)
-    mask = Image.fromarray(FILL)
+    mask = Image.fromarray(MASK)
     mask.info["exif"] = exif.tobytes()
     result = masks.from_transparency(Image.open(tmp_path / "picture.png"))
     np.testing.assert_array_equal(result, np.asarray(ImageOps.exif_transpose(mask)))
@@ -317,10 +317,10 @@ def test_pictures_without_transparency_have_no_mask(mode):
 
 
 def test_boxes_fill_their_masks_within_the_margin():
-    filled, boxes = masks.random_boxes(200, (30, 40), (5, 9), 3, torch.Generator().manual_seed(0))
-    assert (filled.shape, filled.dtype) == ((200, 1, 30, 40), torch.bool)
+    drawn, boxes = masks.random_boxes(200, (30, 40), (5, 9), 3, torch.Generator().manual_seed(0))
+    assert (drawn.shape, drawn.dtype) == ((200, 1, 30, 40), torch.bool)
     assert (boxes.shape, boxes.dtype) == ((200, 4), torch.int64)
-    for mask, (top, left, height, width) in zip(filled, boxes.tolist(), strict=True):
+    for mask, (top, left, height, width) in zip(drawn, boxes.tolist(), strict=True):
         wanted = torch.zeros(30, 40, dtype=torch.bool)
         wanted[top : top + height, left : left + width] = True
         assert torch.equal(mask[0], wanted)
@@ -343,9 +343,9 @@ def test_sides_and_corners_are_independent_and_uniform():
 
 
 def test_boxes_that_just_fit_have_one_place():
-    filled, boxes = masks.random_boxes(3, (8, 8), (6, 6), 1, torch.Generator().manual_seed(0))
+    drawn, boxes = masks.random_boxes(3, (8, 8), (6, 6), 1, torch.Generator().manual_seed(0))
     assert boxes.tolist() == [[1, 1, 6, 6]] * 3
-    assert filled.sum().item() == 3 * 36
+    assert drawn.sum().item() == 3 * 36
 
 
 def test_the_generator_decides():
