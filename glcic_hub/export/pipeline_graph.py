@@ -19,7 +19,7 @@ from glcic_hub.export.enlarge import add_enlarging
 from glcic_hub.export.graph import Graph, resized, scalar, sides
 from glcic_hub.export.network_graph import add_completion
 from glcic_hub.export.seam import add_seam_correction
-from glcic_hub.export.view import Sizes, corners, frame_of, grow, scale_of, span_of
+from glcic_hub.export.view import Sizes, corners, grow, scale_of, span_of, with_rim
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import SIZE_MULTIPLE
 
@@ -39,17 +39,17 @@ def add_pipeline(op: Graph, model: GLCICModel, photo: str, mask: str, precision:
     Returns:
         The name of a uint8 (1, H, W, 3): the completed photo.
     """
-    sizes = Sizes(model.sample_size, model.max_hole_size)
+    sizes = Sizes(model.sample_size, working_size=model.max_hole_size)
     hole = op.BitShift(mask, _uint8(op, _BITS_BELOW_HALF), direction="RIGHT")  # (1, H, W)
     box = [span_of(op, hole, across=2), span_of(op, hole, across=1)]  # rows, columns
     photo_sides = [op.Shape(mask, start=1, end=2), op.Shape(mask, start=2)]  # height, width
     scale = scale_of(op, hole, box, photo_sides, sizes)
-    view = corners(op, [grow(op, part, side, scale, sizes.sample) for part, side in zip(box, photo_sides)])
-    picture, wanted = _cut(op, photo, hole, *view)
-    completed = _completed_view(op, model, picture, wanted, scale, precision)
+    view = corners(op, [grow(op, part, side, scale, sizes.sample_size) for part, side in zip(box, photo_sides)])
+    picture, hole_in_view = _cut(op, photo, hole, *view)
+    completed_view = _completed_view(op, model, picture, hole_in_view, scale, precision)
 
-    start, end = corners(op, frame_of(op, box, photo_sides))
-    fill = add_enlarging(op, completed, sides(op, picture), op.Sub(start, view[0]), op.Sub(end, view[0]))
+    start, end = corners(op, with_rim(op, box, photo_sides))
+    fill = add_enlarging(op, completed_view, sides(op, picture), op.Sub(start, view[0]), op.Sub(end, view[0]))
     fill = add_seam_correction(op, op.Clip(fill, 0.0, 1.0), *_cut(op, photo, hole, start, end))
     fill = op.cast(op.Round(op.Mul(fill, 255.0)), "uint8")
     pads = op.Concat([0], start, [0, 0], op.Sub(op.Concat(*photo_sides, axis=0), end), [0], axis=0)

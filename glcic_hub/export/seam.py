@@ -52,8 +52,8 @@ def _continued(op: Graph, values: str, given: str, wanted: str, levels: int) -> 
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
-        start = op.Slice(doubled, [0, 0], sides(op, values), [2, 3])
-        values = op.Add(values, op.Mul(wanted, start))
+        first_guess = op.Slice(doubled, [0, 0], sides(op, values), [2, 3])
+        values = op.Add(values, op.Mul(wanted, first_guess))
     is_wanted = op.cast(wanted, "bool")
     count = op.Max(_how_many(op, op.Add(given, wanted)), 1.0)
     for _ in range(SWEEPS):

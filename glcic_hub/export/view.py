@@ -20,12 +20,12 @@ class Sizes(NamedTuple):
     """What the model was trained for, in pixels.
 
     Attributes:
-        sample: side of its crops.
-        largest: of its holes; larger ones are shown reduced to it.
+        sample_size: side of its crops.
+        working_size: size of a hole, as `windows.find_holes` defines it, to which larger ones are reduced.
     """
 
-    sample: float
-    largest: float
+    sample_size: float
+    working_size: float
 
 
 Span = tuple[str, str]
@@ -42,7 +42,7 @@ def span_of(op: Graph, hole: str, across: int) -> Span:
     return op.ArgMax(used, axis=0), op.Add(last, 1)
 
 
-def frame_of(op: Graph, box: list[Span], photo_sides: list[str]) -> list[Span]:
+def with_rim(op: Graph, box: list[Span], photo_sides: list[str]) -> list[Span]:
     """The box with the pixels right around it, as far as the photo has them."""
     return _widened(op, box, [op.constant([1])] * 2, photo_sides)
 
@@ -53,11 +53,11 @@ def scale_of(op: Graph, hole: str, box: list[Span], photo_sides: list[str], size
     # Row by row: one sum of float32 cannot count more than 2**24 pixels.
     rows = op.ReduceSum(op.cast(op.Slice(hole, starts, ends, [1, 2]), "float32"), [0, 2], keepdims=0)
     area = op.Max(op.ReduceSum(op.cast(rows, "float64"), [0]), scalar(op, 1))
-    size = op.Sqrt(op.Mul(_thickness(op, hole, box, photo_sides), op.Sqrt(area)))
-    by_rule = op.Min(scalar(op, 1), op.Div(scalar(op, sizes.largest), size))
+    hole_size = op.Sqrt(op.Mul(_thickness(op, hole, box, photo_sides), op.Sqrt(area)))
+    by_rule = op.Min(scalar(op, 1), op.Div(scalar(op, sizes.working_size), hole_size))
     longest = op.ReduceMax(op.cast(op.Sub(ends, starts), "float64"), [0])
-    longest_view = max(LONGEST_SIDE, 2 * sizes.sample)
-    by_bound = op.Div(scalar(op, longest_view - 2 * CONTEXT * sizes.sample), longest)
+    longest_view = max(LONGEST_SIDE, 2 * sizes.sample_size)
+    by_bound = op.Div(scalar(op, longest_view - 2 * CONTEXT * sizes.sample_size), longest)
     return op.Min(by_rule, by_bound)
 
 

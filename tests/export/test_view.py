@@ -9,7 +9,7 @@ from glcic_hub.filling.completer import CONTEXT
 from glcic_hub.filling.holes import find_holes, view_of
 from tests.export.conftest import box, runner
 
-SAMPLE_SIZE, LARGEST_SIZE = SIZES = Sizes(64, 36)
+SAMPLE_SIZE, WORKING_SIZE = SIZES = Sizes(64, 36)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ MASKS = {
 @pytest.mark.parametrize("name", MASKS)
 def test_one_hole_is_seen_as_windows_sees_it(look, name):
     mask = MASKS[name]
-    (hole,) = find_holes(mask, SAMPLE_SIZE, LARGEST_SIZE)
+    (hole,) = find_holes(mask, SAMPLE_SIZE, WORKING_SIZE)
     scale, view = look(mask)
     assert scale == pytest.approx(hole.scale, rel=1e-5)
     assert view == view_of(hole.box, mask.shape, CONTEXT * SAMPLE_SIZE / hole.scale, SAMPLE_SIZE / hole.scale)
@@ -68,7 +68,7 @@ LARGE = {
 
 @pytest.mark.parametrize("name", LARGE)
 def test_the_thickness_of_a_large_hole_is_nearly_right(look, name):
-    (hole,) = find_holes(LARGE[name], SAMPLE_SIZE, LARGEST_SIZE)
+    (hole,) = find_holes(LARGE[name], SAMPLE_SIZE, WORKING_SIZE)
     assert look(LARGE[name])[0] == pytest.approx(hole.scale, rel=0.02)
 
 
