@@ -4,7 +4,7 @@ import * as ort from "./onnxruntime/ort.wasm.min.mjs";
 
 const MODEL = "model.onnx";
 const MAX_PIXELS = 32e6; // above it, the runtime's memory may not do
-const VIEW_SIDE = 1400; // of the canvas on the page; the photo itself stays as large as it is
+const CANVAS_SIDE = 1400; // of the canvas on the page; the photo itself stays as large as it is
 const STRIP_ROWS = 256; // how much of a large photo is copied at once
 const PAINT = "rgb(255 0 128)";
 
@@ -13,11 +13,11 @@ ort.env.wasm.proxy = true; // in a worker, so that the page stays alive
 ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
 
 const element = (id) => document.getElementById(id);
-const view = element("view");
-const viewContext = view.getContext("2d");
+const canvas = element("canvas");
+const canvasContext = canvas.getContext("2d");
 
-// The photo as it was opened and as it is now, in its own size and at the size of the view; what is painted on it.
-let name, photo, original, preview;
+// The photo as it was opened and as it is now, in its own size and at the size of the canvas; what is painted on it.
+let photoName, photo, original, preview;
 let strokes = []; // {erase, radius, points}, in pixels of the photo
 let history = []; // functions, each of which undoes one step
 let stroke = null; // the one that is being painted
@@ -25,16 +25,16 @@ let busy = false;
 
 // Pixels
 
-function canvasOf(width, height) {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+function contextOf(width, height) {
+  const hidden = Object.assign(document.createElement("canvas"), { width, height });
   // willReadFrequently keeps it in main memory, where no graphics card rounds a colour.
-  return canvas.getContext("2d", { willReadFrequently: true });
+  return hidden.getContext("2d", { willReadFrequently: true });
 }
 
 function smallCopy(context) {
-  const scale = Math.min(1, VIEW_SIDE / Math.max(context.canvas.width, context.canvas.height));
+  const scale = Math.min(1, CANVAS_SIDE / Math.max(context.canvas.width, context.canvas.height));
   const scaled = (side) => Math.max(1, Math.round(side * scale));
-  const copy = canvasOf(scaled(context.canvas.width), scaled(context.canvas.height));
+  const copy = contextOf(scaled(context.canvas.width), scaled(context.canvas.height));
   copy.imageSmoothingQuality = "high";
   copy.drawImage(context.canvas, 0, 0, copy.canvas.width, copy.canvas.height);
   return copy;
@@ -56,7 +56,7 @@ function rgbOf(context) {
 
 /** The mask, 255 = fill, with its bounding box; no box if nothing is painted. */
 function maskOf(width, height) {
-  const context = canvasOf(width, height);
+  const context = contextOf(width, height);
   strokes.forEach((each) => drawStroke(context, each, 1));
   const mask = new Uint8Array(width * height);
   let [left, top, right, bottom, count] = [width, height, 0, 0, 0];
@@ -85,24 +85,24 @@ function drawStroke(context, { erase, radius, points }, scale) {
 
 function draw(pointer) {
   const showsOriginal = element("compare").ariaPressed === "true";
-  viewContext.drawImage((showsOriginal ? original : preview).canvas, 0, 0);
+  canvasContext.drawImage((showsOriginal ? original : preview).canvas, 0, 0);
   if (showsOriginal) return;
-  const scale = view.width / photo.canvas.width;
-  const paint = canvasOf(view.width, view.height);
+  const scale = canvas.width / photo.canvas.width;
+  const paint = contextOf(canvas.width, canvas.height);
   for (const each of stroke ? [...strokes, stroke] : strokes) drawStroke(paint, each, scale);
-  viewContext.globalAlpha = 0.6;
-  viewContext.drawImage(paint.canvas, 0, 0);
-  viewContext.globalAlpha = 1;
+  canvasContext.globalAlpha = 0.6;
+  canvasContext.drawImage(paint.canvas, 0, 0);
+  canvasContext.globalAlpha = 1;
   if (!pointer) return;
-  viewContext.beginPath();
-  viewContext.arc(pointer[0] * scale, pointer[1] * scale, brushRadius() * scale, 0, 2 * Math.PI);
-  viewContext.lineWidth = 2;
-  viewContext.strokeStyle = "white";
-  viewContext.stroke();
+  canvasContext.beginPath();
+  canvasContext.arc(pointer[0] * scale, pointer[1] * scale, brushRadius() * scale, 0, 2 * Math.PI);
+  canvasContext.lineWidth = 2;
+  canvasContext.strokeStyle = "white";
+  canvasContext.stroke();
 }
 
 function place(event) {
-  const box = view.getBoundingClientRect();
+  const box = canvas.getBoundingClientRect();
   const { width, height } = photo.canvas;
   return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
 }
@@ -115,7 +115,7 @@ function brushRadius() {
 function startStroke(event) {
   if (busy || stroke || !event.isPrimary || event.button !== 0) return;
   showOriginal(false);
-  view.setPointerCapture(event.pointerId);
+  canvas.setPointerCapture(event.pointerId);
   const erase = document.querySelector("[name=tool]:checked").value === "erase";
   stroke = { erase, radius: brushRadius(), points: [place(event)] };
   draw();
@@ -142,8 +142,8 @@ function clearPaint() {
   remember(() => (strokes = before));
 }
 
-function remember(undo) {
-  history.push(undo);
+function remember(takeBack) {
+  history.push(takeBack);
   update();
 }
 
@@ -167,11 +167,11 @@ function showOriginal(yes) {
 }
 
 function update() {
-  for (const id of ["tools", "view"]) element(id).hidden = !photo;
+  for (const id of ["tools", "canvas"]) element(id).hidden = !photo;
   for (const input of document.querySelectorAll("#tools button, #tools input, #file")) input.disabled = busy;
   element("undo").disabled ||= !history.length;
   element("clear").disabled ||= !strokes.length;
-  view.ariaBusy = String(busy);
+  canvas.ariaBusy = String(busy);
   if (photo) draw();
 }
 
@@ -202,10 +202,10 @@ const openPhoto = (file) => whileBusy("Opening …", async () => {
   });
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) {
-    const size = `${width} × ${height}, ${Math.round((width * height) / 1e6)} megapixels`;
-    throw new Error(`“${file.name}” is too large (${size}): the most is ${MAX_PIXELS / 1e6}. Scale it down first.`);
+    const measures = `${width} × ${height}, ${Math.round((width * height) / 1e6)} megapixels`;
+    throw new Error(`“${file.name}” is too large (${measures}): the most is ${MAX_PIXELS / 1e6}. Scale it down first.`);
   }
-  const opened = canvasOf(width, height);
+  const opened = contextOf(width, height);
   opened.drawImage(bitmap, 0, 0);
   bitmap.close();
   let isOpaque = true;
@@ -213,9 +213,9 @@ const openPhoto = (file) => whileBusy("Opening …", async () => {
   opened.globalCompositeOperation = "destination-over";
   opened.fillStyle = "white";
   opened.fillRect(0, 0, width, height);
-  [photo, name, strokes, history] = [opened, file.name.replace(/\.[^.]*$/, ""), [], []];
+  [photo, photoName, strokes, history] = [opened, file.name.replace(/\.[^.]*$/, ""), [], []];
   original = preview = smallCopy(photo);
-  [view.width, view.height] = [preview.canvas.width, preview.canvas.height];
+  [canvas.width, canvas.height] = [preview.canvas.width, preview.canvas.height];
   element("compare").ariaPressed = "false";
   return `${width} × ${height} pixels.${isOpaque ? "" : " Its transparency is not kept: it is put on white."}`;
 });
@@ -265,7 +265,7 @@ const download = () => whileBusy("Writing …", async () => {
   if (!blob) throw new Error("The PNG file could not be made, probably for lack of memory.");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${name}-completed.png`;
+  link.download = `${photoName}-completed.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   return `${link.download} is saved where your browser puts downloads.`;
@@ -325,14 +325,14 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (file) openPhoto(file);
   });
 }
-view.addEventListener("pointerdown", startStroke);
-view.addEventListener("pointermove", moveStroke);
-view.addEventListener("pointerup", endStroke);
-view.addEventListener("pointercancel", () => {
+canvas.addEventListener("pointerdown", startStroke);
+canvas.addEventListener("pointermove", moveStroke);
+canvas.addEventListener("pointerup", endStroke);
+canvas.addEventListener("pointercancel", () => {
   stroke = null; // two fingers: that was no stroke
   draw();
 });
-view.addEventListener("pointerleave", () => draw());
+canvas.addEventListener("pointerleave", () => draw());
 element("undo").addEventListener("click", undo);
 element("clear").addEventListener("click", clearPaint);
 element("compare").addEventListener("click", ({ target }) => showOriginal(target.ariaPressed !== "true"));

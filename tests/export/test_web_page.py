@@ -111,8 +111,8 @@ def open_photo(page: Page, path: Path) -> None:
 def stroke(page: Page, shares: list[tuple[float, float]], tool: str = "paint") -> list[tuple[float, float]]:
     """Draw a line, with a finger where there is touch; returns its points in shares of the photo, as they were hit."""
     page.check(f"[name=tool][value={tool}]")
-    page.locator("#view").scroll_into_view_if_needed()
-    box = page.locator("#view").bounding_box()
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box = page.locator("#canvas").bounding_box()
     places = [(round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"])) for x, y in shares]
     if page.evaluate("navigator.maxTouchPoints"):
         touch = page.context.new_cdp_session(page)
@@ -156,7 +156,7 @@ def download(page: Page, name: str = "coffee-completed.png") -> np.ndarray:
 
 def shown(page: Page) -> np.ndarray:
     """What the canvas shows, in its own pixels."""
-    data = page.evaluate("document.getElementById('view').toDataURL()")
+    data = page.evaluate("document.getElementById('canvas').toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).convert("RGB"))
 
 
