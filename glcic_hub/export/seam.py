@@ -1,4 +1,4 @@
-"""The seam between fill and known pixels as ONNX nodes: `blending.correct_seam` with a fixed number of steps."""
+"""The seam between fill and known pixels as ONNX nodes: `filling.seam.correct_seam` with a fixed number of steps."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 
 def add_seam_correction(op: Graph, fill: str, picture: str, hole: str) -> str:
-    """Append what `blending.correct_seam` does where every pixel outside the hole is known.
+    """Append what `filling.seam.correct_seam` does where every pixel outside the hole is known.
 
     Laplace's equation is solved from coarse to fine: what is wanted is halved until little is left of it; on the way
     back each level starts from the coarser one's solution and is smoothed by Jacobi's method.
@@ -37,7 +37,7 @@ def add_seam_correction(op: Graph, fill: str, picture: str, hole: str) -> str:
 
 
 def _continued(op: Graph, values: str, given: str, wanted: str, levels: int) -> str:
-    """`blending.continue_harmonically` for maps (1, 1, H, W) of zeros and ones; `values` is 0 outside `given`."""
+    """`filling.seam.continue_harmonically` for maps (1, 1, H, W) of zeros and ones; `values` is 0 outside `given`."""
     if levels:
         share = _halved(op, given)
         coarse_given = op.Ceil(share)

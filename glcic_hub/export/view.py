@@ -21,7 +21,7 @@ class Sizes(NamedTuple):
 
     Attributes:
         sample_size: side of its crops.
-        working_size: size of a hole, as `windows.find_holes` defines it, to which larger ones are reduced.
+        working_size: size of a hole, as `holes.find_holes` defines it, to which larger ones are reduced.
     """
 
     sample_size: float
@@ -48,7 +48,7 @@ def with_rim(op: Graph, box: list[Span], photo_sides: list[str]) -> list[Span]:
 
 
 def scale_of(op: Graph, hole: str, box: list[Span], photo_sides: list[str], sizes: Sizes) -> str:
-    """By how much the view is reduced, float64 (1,), at most 1: the rule of `windows.find_holes` for one hole."""
+    """By how much the view is reduced, float64 (1,), at most 1: the rule of `holes.find_holes` for one hole."""
     starts, ends = corners(op, box)
     # Row by row: one sum of float32 cannot count more than 2**24 pixels.
     rows = op.ReduceSum(op.cast(op.Slice(hole, starts, ends, [1, 2]), "float32"), [0, 2], keepdims=0)
@@ -62,7 +62,7 @@ def scale_of(op: Graph, hole: str, box: list[Span], photo_sides: list[str], size
 
 
 def _thickness(op: Graph, hole: str, box: list[Span], photo_sides: list[str]) -> str:
-    """`windows._thickness` in pixels, float64 (1,): twice the largest distance to a known pixel, less 1."""
+    """`holes._thickness` in pixels, float64 (1,): twice the largest distance to a known pixel, less 1."""
     # A rim around the box that is a cell wide, so that none of it is lost on the grid.
     rims = [op.Add(op.Div(op.Sub(end, start), THICKNESS_GRID - 4), 1) for start, end in box]
     around = _widened(op, box, rims, photo_sides)
@@ -91,7 +91,7 @@ def _widened(op: Graph, box: list[Span], rims: list[str], photo_sides: list[str]
 
 
 def grow(op: Graph, span: Span, side: str, scale: str, sample_size: int) -> Span:
-    """`windows.view_of` along one side: start and end of the view, int64 (1,)."""
+    """`holes.view_of` along one side: start and end of the view, int64 (1,)."""
     start, end = span
     least = op.Div(scalar(op, sample_size), scale)
     length = op.Add(op.cast(op.Sub(end, start), "float64"), op.Mul(least, scalar(op, 2 * CONTEXT)))
