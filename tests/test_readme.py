@@ -24,7 +24,7 @@ METHODS |= {DEFAULT_NAME: DEFAULT_NAME, TEXTURED: TEXTURED}
 @pytest.mark.parametrize(("file", "table"), [("evaluation.json", 0), ("evaluation-free-form.json", 1)])
 def test_the_table_shows_the_record(file, table):
     record = json.loads((FOLDER / file).read_text())
-    figures = record["figures"] | {TEXTURED: record["figures_with_texture"][DEFAULT_NAME]}
+    figures = record["figures"] | {TEXTURED: record["variants"]["texture=photo"]["figures"][DEFAULT_NAME]}
     for shown, method in METHODS.items():
         rows = re.findall(rf"^\|(?:[^|]*:\*)? \**{shown}\** \|(.*)\|$", README, re.MULTILINE)
         assert len(rows) == 2
@@ -48,13 +48,13 @@ def test_the_table_of_ways_shows_its_record():
     assert record["models"][DEFAULT_NAME]["weights_sha256"] == weights
     assert f"The {record['data']['pictures']} photos with squares" in README
     ways = {
-        "the network alone, `blend=None`": "_without_blending",
-        "seam correction (default)": "",
-        "texture": "_with_texture",
+        "the network alone, `blend=None`": record["variants"]["blend=none"],
+        "seam correction (default)": record,
+        "texture": record["variants"]["texture=photo"],
     }
-    for way, ending in ways.items():
+    for way, measured in ways.items():
         (row,) = re.findall(rf"^\| {re.escape(way)} \|(.*)\|$", README, re.MULTILINE)
-        figures, seconds = (record[section + ending][DEFAULT_NAME] for section in ("figures", "seconds_per_picture"))
+        figures, seconds = (measured[section][DEFAULT_NAME] for section in ("figures", "seconds_per_picture"))
         wanted = [f"{figures[figure]:.{digits}f}" for figure, digits in FIGURES.items()]
         assert [cell.strip(" *") for cell in row.split("|")] == [*wanted, f"{seconds:.2g}"]
 
@@ -90,16 +90,17 @@ def test_what_is_said_about_the_training_and_the_ways_is_in_the_records():
     for file in ("evaluation.json", "evaluation-free-form.json"):
         record = json.loads((FOLDER / file).read_text())
         plain, textured = (
-            record[section][DEFAULT_NAME]["feature_distance"] for section in ("figures", "figures_with_texture")
+            measured["figures"][DEFAULT_NAME]["feature_distance"]
+            for measured in (record, record["variants"]["texture=photo"])
         )
         gains.append(round(100 * (1 - textured / plain)))
     assert f"(the feature distance falls by {gains[0]} to {gains[1]} percent)" in text
 
 
 def test_what_is_said_about_faces_is_in_the_record():
-    figures = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures"]
-    ours, telea = (figures[name]["hole_psnr"] for name in ("glcic-faces-64", "telea"))
-    raw = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())["figures_without_blending"]
+    record = json.loads((PRETRAINED_DIR / "glcic-faces-64" / "evaluation.json").read_text())
+    ours, telea = (record["figures"][name]["hole_psnr"] for name in ("glcic-faces-64", "telea"))
+    raw = record["variants"]["blend=none"]["figures"]
     text = " ".join(README.split())
     assert f"; {raw['glcic-faces-64']['hole_psnr'] - telea:.1f} dB with `blend=None`" in text
     assert f"{ours - telea:.1f} dB ahead of Telea in the hole ({ours:.2f} against {telea:.2f} dB" in text

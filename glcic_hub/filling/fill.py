@@ -3,7 +3,7 @@
 import numpy as np
 
 from glcic_hub.filling.completer import Completer
-from glcic_hub.filling.holes import Hole, cells, cut_out, find_holes, grown, hull, inside
+from glcic_hub.filling.holes import Hole, cells, cut_out, find_holes, grown, hull, inside, view_of
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.filling.seam import blend_frame
 from glcic_hub.filling.texture import add_to_frame as add_texture
@@ -40,7 +40,7 @@ def _fill_hole(
 ) -> None:
     used_cells = [cell for cell in cells(hole) if hole.mask_in(cell).any()]  # of a diagonal scratch most are empty
     views = [completer.view_of(cell, mask.shape, hole.scale, options.padding_mask_crop) for cell in used_cells]
-    around = hull(*views, grown(hole.box, 1, mask.shape))
+    around = hull(*views, view_of(hole.box, mask.shape, context=1, least=0))
     if options.texture:
         around = hull(around, grown(hole.box, texture_reach(hole.scale), mask.shape))
     frame, box = cut_out(picture, mask, hole, around), inside(hole.box, around)

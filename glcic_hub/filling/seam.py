@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from glcic_hub.filling.grids import shifted, sums_of_2x2
-from glcic_hub.filling.holes import Box, Frame, change_in_tiles, grown, inside
+from glcic_hub.filling.holes import Box, Frame, change_in_tiles, inside, view_of
 
 LARGEST_SYSTEM = 2**13
 """Unknowns above which the correction, which is smooth, is solved at half the resolution: it bounds time and memory."""
@@ -47,7 +47,7 @@ def blend_frame(frame: Frame, box: Box, thickness: float, blend: str | None) -> 
     """
     side, margin = max(LEAST_TILE, math.ceil(TILE * thickness)), math.ceil(TILE_MARGIN * thickness)
     # beyond the hole and its rim there is nothing to correct
-    near = grown(box, 1, frame.hole.shape)
+    near = view_of(box, frame.hole.shape, context=1, least=0)
     change_in_tiles(frame.part(near), inside(box, near), side, margin, lambda part: BLENDS[blend](*part))
 
 
