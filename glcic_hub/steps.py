@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import check_fits, encoded, without_transparency
+from glcic_hub.formats import check_fits, encoded, without_transparency
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +30,8 @@ class Settings:
         model: name, folder or Hub repository; the embedded default model without it.
         dtype: name of the torch type to compute in; the fastest that the device has without it.
         working_size, blend, texture, adapt_steps: as in `GLCICPipeline.__call__`.
-        file_format: a value of `files.FORMATS`.
-        quality: 1 to 100, see `files.encoded`.
+        file_format: a value of `formats.FORMATS`.
+        quality: 1 to 100, see `formats.encoded`.
     """
 
     model: str | None = None

@@ -33,7 +33,12 @@ ROOM = Path(__file__).parent
 ROOT = ROOM.parent
 BRANCHES = ("main", "remote-code")
 # What pipeline.py holds: the pipeline, and what handler.py takes from it.
-PIPELINE_CODE = ("pipeline.GLCICPipeline", "model.GLCICModel", "masks.from_transparency", "files.without_transparency")
+PIPELINE_CODE = (
+    "pipeline.GLCICPipeline",
+    "model.GLCICModel",
+    "masks.from_transparency",
+    "formats.without_transparency",
+)
 
 
 def build(model: str, output_dir: Path, repo_id: str) -> dict[str, Path]:

@@ -21,7 +21,7 @@ from scipy import ndimage
 from glcic_hub import images, masks
 from glcic_hub.adaptation import TooLittleKnown, adapted
 from glcic_hub.completion import Completer
-from glcic_hub.files import encoded
+from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 

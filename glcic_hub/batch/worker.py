@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from glcic_hub.atomic import write_whole
 from glcic_hub.batch.plan import Job
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import write_whole
 from glcic_hub.steps import Settings, complete, file_of, load_model, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

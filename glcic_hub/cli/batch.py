@@ -10,7 +10,7 @@ from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_quality, make_folder, say
 from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import FORMATS
+from glcic_hub.formats import FORMATS
 
 FAILURES_SHOWN = 10
 

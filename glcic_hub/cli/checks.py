@@ -6,8 +6,9 @@ import stat
 import sys
 from pathlib import Path
 
+from glcic_hub.atomic import write_whole
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import FORMATS, write_whole
+from glcic_hub.formats import FORMATS
 
 
 def say(args: argparse.Namespace, message: object) -> None:

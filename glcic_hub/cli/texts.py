@@ -1,6 +1,6 @@
 """The help texts."""
 
-from glcic_hub.files import JPEG_QUALITY
+from glcic_hub.formats import JPEG_QUALITY
 
 EXIT_CODES = """\
 exit codes:

@@ -1,15 +1,10 @@
-"""Picture files: which format can hold which picture, encoding with metadata, and writing whole files or none.
+"""The formats of picture files: which can hold which picture, and encoding with metadata.
 
 Importing this module imports neither torch nor PIL, so that the command line can check names before it does.
 """
 
-import errno
 import io
 import math
-import os
-import secrets
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,28 +65,6 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     except (OSError, ValueError) as error:  # For example EXIF data of a PNG that are too long for a JPEG.
         raise ValueError(f"the result cannot be written as {file_format}: {error}; try .png") from error
     return buffer.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError).
-
-    OSError, too, if there is something else than a file: a folder, a pipe, a device.
-    """
-    target = Path(os.path.realpath(path))  # A link stays a link.
-    if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "there is something that is no file", str(path))
-    # open instead of tempfile, whose files are not readable for others whatever the umask says.
-    unfinished = target.with_name(f".glcic-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # Some file systems say only now that they are full.
-        if target.exists():
-            shutil.copymode(target, unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def without_transparency(image: "Image.Image") -> "Image.Image":
