@@ -22,7 +22,7 @@ from glcic_hub.atomic import UNFINISHED
 from glcic_hub.batch.plan import Plan, Share
 from glcic_hub.batch.pool import work_off
 from glcic_hub.errors import FailedWork, quoted, reason
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 PER_GPU = 4
 """Processes for each GPU: one alone waits for its CPU most of the time."""

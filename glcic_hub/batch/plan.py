@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from glcic_hub.batch.sources import PICTURE_SUFFIXES, Found, find_pictures
 from glcic_hub.errors import WrongUse, quoted, reason
-from glcic_hub.steps import PictureFile
+from glcic_hub.workflow import PictureFile
 
 
 @dataclass(frozen=True)

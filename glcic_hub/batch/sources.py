@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from glcic_hub.errors import WrongUse, quoted, reason
-from glcic_hub.steps import PictureFile
+from glcic_hub.workflow import PictureFile
 
 PICTURE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),

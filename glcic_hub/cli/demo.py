@@ -9,7 +9,7 @@ from glcic_hub.cli.texts import DEMO_DESCRIPTION, EXIT_CODES
 from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
 from glcic_hub.errors import FailedWork
 from glcic_hub.formats import encoded
-from glcic_hub.steps import load_model
+from glcic_hub.workflow import load_model
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

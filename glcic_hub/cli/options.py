@@ -2,7 +2,7 @@
 
 import argparse
 
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 BLENDS = ("poisson", "feather", "none")

@@ -28,7 +28,7 @@ from glcic_hub.batch.pool import work_off
 from glcic_hub.completion import Completer
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import padded_input
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 from tests.benchmark.arguments import positive
 from tests.benchmark.progress import Progress
 from tests.benchmark.rounds import timed

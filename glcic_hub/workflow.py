@@ -1,4 +1,4 @@
-"""The steps from picture and mask files to the completed file, which `glcic inpaint` and `glcic batch` share.
+"""From picture and mask files to the completed file: the way that `glcic inpaint` and `glcic batch` share.
 
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
