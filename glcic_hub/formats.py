@@ -10,7 +10,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_READ = {
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".pbm", ".pgm", ".ppm", ".pnm"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+READABLE = {suffix: file_format for file_format, suffixes in _READ.items() for suffix in suffixes}
+"""Suffix -> Pillow's name of the format: the files in folders and tar files that are taken for pictures.
+
+Of the others that Pillow knows, some are programs (PostScript), and some hold numbers of any range (.pfm).
+"""
+
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Suffix -> Pillow's name of the format: what results can be."""
+
 JPEG_QUALITY = 95
 PNG_LEVEL = 2  # of zlib: three to four times as fast as Pillow's 6, for files 5 to 10 % larger
 
@@ -26,7 +47,7 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}
 
 
 def check_fits(image: "Image.Image", file_format: str) -> None:
-    """ValueError if the format (a value of `FORMATS`) cannot hold the picture; the message says which one can."""
+    """ValueError if the format (a value of `WRITABLE`) cannot hold the picture; the message says which one can."""
     from glcic_hub import images, masks
 
     if image.mode in images.SIXTEEN_BIT_MODES and file_format != "PNG":
@@ -46,7 +67,7 @@ def check_fits(image: "Image.Image", file_format: str) -> None:
 def encoded(image: "Image.Image", file_format: str, quality: int | None = None) -> bytes:
     """The bytes of an image file, with the EXIF data, ICC profile and dpi of `image`.
 
-    `file_format` is a value of `FORMATS`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
+    `file_format` is a value of `WRITABLE`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
     it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
