@@ -10,7 +10,7 @@ from PIL import Image
 from skimage import data
 
 from glcic_hub import GLCICPipeline
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
 from glcic_hub.model import GLCICModel
 from model_card.samples import SAMPLES, completed
 
@@ -24,9 +24,7 @@ SAMPLE_PICTURES = {"coffee": (["coffee"], 330), "rocket": (["rocket"], 330), "fa
 WAYS = {
     "network alone": {"blend": None},
     "seam corrected": {},
-    "adapted": {"adapt_steps": 40},
     "texture": {"texture": "photo"},
-    "both": {"adapt_steps": 40, "texture": "photo"},
 }
 """The columns of ways.jpg, beside the hole; its rows are ROWS."""
 

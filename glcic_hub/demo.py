@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from glcic_hub.completion import Completer
+    from glcic_hub.filling.completer import Completer
 
 Stroke = tuple[int, list[tuple[int, int]]]
 """Width, and points (x, y)."""
@@ -46,14 +46,17 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
     import numpy as np
     from PIL import Image
 
+    from glcic_hub.filling.fill import fill
+    from glcic_hub.images import paste
+
     before = Image.fromarray(photo)
     mask = stroke_mask(before.size, PHOTOS[name])
     hole = np.asarray(mask) == 255
 
     start = time.perf_counter()
-    fill = completer(photo, hole)
+    filled = fill(completer, photo, hole)
     seconds = time.perf_counter() - start
-    after = Image.fromarray(np.where(hole[..., None], np.rint(fill * 255).astype(np.uint8), photo))
+    after = Image.fromarray(paste(photo, filled, hole))
     return {"before": before, "mask": mask, "after": after, "demo": _side_by_side(before, mask, after)}, seconds
 
 

@@ -118,8 +118,8 @@ class Picture:
             raise ValueError(f"fill must have shape {self.rgb.shape} and mask be bool {self.size}, got {got}")
         if output_type == "pil":
             return self._completed_image(fill, mask)
-        values = self.rgb.astype(np.float32) / np.float32(255) if self.values is None else self.values.copy()
-        values[mask] = fill[mask]
+        values = self.rgb.astype(np.float32) / np.float32(255) if self.values is None else self.values
+        values = paste(values, fill, mask)
         if output_type == "np":
             return values
         return torch.from_numpy(values.transpose(2, 0, 1).copy()).to(self.tensor_dtype)
@@ -147,6 +147,16 @@ class Picture:
         if "exif" in result.info:
             result.info["exif"] = _without_thumbnail(result.info["exif"], self.orientation)
         return result
+
+
+def paste(picture: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A copy of a picture with its holes filled; every other sample stays as it is.
+
+    picture: (H, W, 3), uint8 or floats in [0, 1]. fill: float (H, W, 3), in [0, 1]. mask: bool (H, W), True = fill.
+    """
+    result = picture.copy()
+    result[mask] = _eight_bit(fill[mask]) if picture.dtype == np.uint8 else fill[mask]
+    return result
 
 
 def read(image: ImageLike) -> Picture:

@@ -14,20 +14,17 @@ from diffusers import DiffusionPipeline
 from diffusers.image_processor import PipelineImageInput
 from diffusers.pipelines import auto_pipeline, pipeline_loading_utils
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
-from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
-from glcic_hub.adaptation import TooLittleKnown, adapted
-from glcic_hub.blending import BLENDS
-from glcic_hub.completion import TEXTURES, Completer
+from glcic_hub.filling.completer import ReadyCompleter
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import FillOptions, takes_fill_options
 from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
 
 HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 MODEL_ARGUMENTS = (*HUB_ARGUMENTS, "variant", "dtype", "torch_dtype")
-
-logger = logging.get_logger(__name__)
 
 
 class GLCICPipeline(DiffusionPipeline):
@@ -46,7 +43,7 @@ class GLCICPipeline(DiffusionPipeline):
     def __init__(self, completion_network: GLCICModel):
         super().__init__()
         self.register_modules(completion_network=completion_network)
-        self._ready: tuple[tuple, list[torch.Tensor], Completer] | None = None
+        self._ready_completer = ReadyCompleter()
 
     @classmethod
     def from_pretrained(
@@ -76,20 +73,17 @@ class GLCICPipeline(DiffusionPipeline):
         return super().from_pretrained(name, **kwargs)
 
     @torch.no_grad()
+    @takes_fill_options
     def __call__(
         self,
         image: PipelineImageInput,
         mask_image: PipelineImageInput,
         height: int | None = None,
         width: int | None = None,
-        padding_mask_crop: int | None = None,
-        working_size: int | None = None,
-        blend: str | None = "poisson",
-        texture: str | None = None,
-        adapt_steps: int = 0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        **options,
     ) -> ImagePipelineOutput | tuple:
         """Fill the white parts of the masks.
 
@@ -100,25 +94,12 @@ class GLCICPipeline(DiffusionPipeline):
             mask_image: the same kinds; white (1, True) = fill, black = keep. One for each picture, or one for all;
                 of the picture's size, upright as the picture is seen.
             height, width: resize pictures and masks to this size first; without them nothing is resized.
-            padding_mask_crop: pixels of surroundings that the network is shown around each hole. Without it they are
-                chosen from the hole's size and the size that the model was trained at.
-            working_size: a hole larger than this is shown to the network reduced to this many pixels (between its
-                thickness and its side). Without it, that is the model's `max_hole_size`. A large number shows every
-                hole at its own size; with a large `padding_mask_crop`, too, the result is that of the network on the
-                whole picture, computed on what the hole depends on alone.
-            blend: how the fill is made to meet the known pixels: "poisson" shifts all of it smoothly, "feather" its
-                outer half, None leaves it as the network gave it.
-            texture: "photo" adds fine detail from the known parts of the photo, where the fill would be smooth: grass,
-                leaves, grain. It suits nature better than architecture.
-            adapt_steps: for so many steps a copy of the network learns from the known part of each photo before it
-                completes it; 40 take about 5 seconds on two CPU cores with bfloat16, more without, and gain a little,
-                most where things repeat themselves. A photo of which too little is known around its holes is completed
-                without, with a warning.
-            generator: decides what `adapt_steps` draws, one for all pictures or a list with one for each; without it,
-                the draws are always the same. Nothing else here is random.
+            generator: accepted as in other pipelines, one for all pictures or a list with one for each; nothing here is
+                random.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
             return_dict: False gives a plain tuple.
+            **options: those of `FillOptions`.
 
         Returns:
             `ImagePipelineOutput` whose `images` are the completed pictures, or `(images,)`.
@@ -129,16 +110,7 @@ class GLCICPipeline(DiffusionPipeline):
         # 1. Read and check everything before any work is done
         if output_type not in images.OUTPUT_TYPES:
             raise ValueError(f"output_type must be one of {', '.join(images.OUTPUT_TYPES)}; got {output_type!r}")
-        if padding_mask_crop is not None and not _is_whole(padding_mask_crop, 0):
-            raise ValueError(f"padding_mask_crop must be a number of pixels from 0 up; got {padding_mask_crop}")
-        if working_size is not None and not _is_whole(working_size, 1):
-            raise ValueError(f"working_size must be a number of pixels from 1 up; got {working_size}")
-        if not (blend is None or isinstance(blend, str)) or blend not in BLENDS:
-            raise ValueError(f"blend must be one of {', '.join(map(repr, BLENDS))}; got {blend!r}")
-        if not (texture is None or isinstance(texture, str)) or texture not in TEXTURES:
-            raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
-        if not _is_whole(adapt_steps, 0):
-            raise ValueError(f"adapt_steps must be a number of steps from 0 up; got {adapt_steps}")
+        options = FillOptions(**options)
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         if height is not None and not (_is_whole(height, 1) and _is_whole(width, 1)):
@@ -160,15 +132,13 @@ class GLCICPipeline(DiffusionPipeline):
             _refuse_whole_masks(fill_masks)
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
-        completer = self._completer()
-        jobs = list(zip(pictures, fill_masks, generators))
+        completer = self._ready_completer.of(self.completion_network, self._execution_device)
+        jobs = list(zip(pictures, fill_masks))
         results = []
         try:
-            for picture, mask, of_picture in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
-                own_completer = self._adapted(completer, picture, mask, adapt_steps, working_size, of_picture)
-                fill = own_completer(picture.rgb, mask, padding_mask_crop, working_size, blend, texture)
-                del own_completer  # before the next one is made
-                results.append(picture.completed(fill, mask, output_type))
+            for picture, mask in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
+                filled = fill(completer, picture.rgb, mask, options)
+                results.append(picture.completed(filled, mask, output_type))
         finally:
             self.maybe_free_model_hooks()
 
@@ -176,35 +146,6 @@ class GLCICPipeline(DiffusionPipeline):
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
             results = np.stack(results) if output_type == "np" else torch.stack(results)
         return ImagePipelineOutput(images=results) if return_dict else (results,)
-
-    def _adapted(
-        self,
-        completer: Completer,
-        picture: images.Picture,
-        mask: np.ndarray,
-        steps: int,
-        working_size: int | None,
-        generator: torch.Generator | None,
-    ) -> Completer:
-        try:
-            return adapted(completer, picture.rgb, mask, steps, working_size, generator, self.progress_bar)
-        except TooLittleKnown as problem:
-            logger.warning(f"adapt_steps={steps} has no effect: {problem}")
-            return completer
-
-    def _completer(self) -> Completer:
-        """The model made ready for inference, which is done again only after its weights, type or device changed."""
-        model, device = self.completion_network, self._execution_device
-        tensors = [*model.parameters(), *model.buffers()]
-        kinds = [(tensor.dtype, tensor.shape) for tensor in tensors]
-        settings = model.compute_dtype, model.compile_arguments, device, kinds
-        if self._ready is not None:
-            former_settings, former_tensors, completer = self._ready
-            if settings == former_settings and all(torch.equal(a, b) for a, b in zip(tensors, former_tensors)):
-                return completer
-        completer = Completer(model, device)
-        self._ready = settings, [tensor.clone() for tensor in tensors], completer
-        return completer
 
 
 def _is_whole(value: object, least: int) -> bool:

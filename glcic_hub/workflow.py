@@ -3,12 +3,13 @@
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
 from glcic_hub.picture_files import PictureFile
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from glcic_hub.completion import Completer
+    from glcic_hub.filling.completer import Completer
     from glcic_hub.images import Picture
     from glcic_hub.model import GLCICModel
 
@@ -28,17 +29,16 @@ class Settings:
     Attributes:
         model: name, folder or Hub repository; the embedded default model without it.
         dtype: name of the torch type to compute in; the fastest that the device has without it.
-        working_size, blend, texture, adapt_steps: as in `GLCICPipeline.__call__`.
+        device: name of the device to compute on (`device.choose_device`).
+        options: how holes are filled.
         file_format: a value of `formats.WRITABLE`.
         quality: 1 to 100, see `formats.encoded`.
     """
 
     model: str | None = None
     dtype: str | None = None
-    working_size: int | None = None
-    blend: str | None = "poisson"
-    texture: str | None = None
-    adapt_steps: int = 0
+    device: str | None = None
+    options: FillOptions = FillOptions()
     file_format: str = "PNG"
     quality: int | None = None
 
@@ -56,6 +56,18 @@ def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
         embedded = ", ".join(embedded_models()) or "none"
         message = f"cannot load the model {name or DEFAULT_NAME!r} (embedded: {embedded}): {reason(error)}"
         raise FailedWork(message) from error
+
+
+def load_completer(settings: Settings, number: int = 0) -> "Completer":
+    """The model of `Settings.model` made ready on `Settings.device`; `number` chooses among several of its kind."""
+    from glcic_hub.device import choose_device
+    from glcic_hub.filling.completer import Completer
+
+    try:
+        device = choose_device(settings.device, number)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    return Completer(load_model(settings.model, settings.dtype), device)
 
 
 def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":
@@ -88,24 +100,12 @@ def complete(
     picture: "Picture",
     hole: "np.ndarray",
     settings: Settings,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> "tuple[Image.Image, str | None]":
-    """The picture with its hole filled, and why nothing was learned from it although `adapt_steps` asks for it.
+) -> "Image.Image":
+    """The picture with its hole filled."""
+    from glcic_hub.filling.fill import fill
 
-    `progress` wraps the steps of the learning, for example `tqdm`.
-    """
-    from glcic_hub.adaptation import TooLittleKnown, adapted
-
-    note = None
     try:
-        try:
-            completer = adapted(
-                completer, picture.rgb, hole, settings.adapt_steps, settings.working_size, progress=progress
-            )
-        except TooLittleKnown as problem:
-            note = str(problem)
-        # padding has no setting on the command line
-        fill = completer(picture.rgb, hole, None, settings.working_size, settings.blend, settings.texture)
+        filled = fill(completer, picture.rgb, hole, settings.options)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -113,7 +113,7 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
-    return picture.completed(fill, hole, "pil"), note
+    return picture.completed(filled, hole, "pil")
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

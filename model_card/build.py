@@ -23,7 +23,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from glcic_hub import GLCICModel, GLCICPipeline, __version__
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
 from glcic_hub.model import DEFAULT_NAME, PIPELINE_COMPONENT, PRETRAINED_DIR, embedded_models
 from model_card.card import card, evaluation_of, read, sources_of, with_conclusions
 from model_card.remote_code import standalone
@@ -38,6 +38,7 @@ PIPELINE_CODE = (
     "model.GLCICModel",
     "masks.from_transparency",
     "formats.without_transparency",
+    "device.choose_device",
 )
 
 

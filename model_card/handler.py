@@ -8,14 +8,14 @@ import base64
 import importlib.util
 import io
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image, ImageOps
 
 INPUTS = ("image", "mask")
-PARAMETERS = ("padding_mask_crop", "working_size", "blend", "texture", "height", "width")
+SIZE_PARAMETERS = ("height", "width")
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 
 
@@ -32,7 +32,8 @@ class EndpointHandler:
         self.code = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.code)
         model = self.code.GLCICModel.from_pretrained(folder / "completion_network")
-        self.pipe = self.code.GLCICPipeline(model).to("cuda" if torch.cuda.is_available() else "cpu")
+        self.pipe = self.code.GLCICPipeline(model).to(self.code.choose_device())
+        self.parameters = (*(option.name for option in fields(self.code.FillOptions)), *SIZE_PARAMETERS)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, str]:
         """Complete one picture.
@@ -41,7 +42,7 @@ class EndpointHandler:
             data: "inputs" is {"image": ..., "mask": ...}, or only a picture; each as base64 text (with or without
                 "data:image/png;base64," in front), bytes of an image file, or a PIL image. White in the mask is
                 filled. Without a mask, it is the part of the picture that is transparent. "parameters" may hold
-                `padding_mask_crop`, `working_size`, `blend`, `texture`, `height` and `width` of the pipeline.
+                the fields of `FillOptions`, and `height` and `width` of the pipeline.
 
         Returns:
             {"image": base64 of a PNG, upright}, or {"error": what was wrong with the request}.
@@ -49,7 +50,7 @@ class EndpointHandler:
         try:
             image, mask = self._read_inputs(data.get("inputs"))
             parameters = data.get("parameters") or {}
-            _refuse_others("parameters", parameters, PARAMETERS)
+            _refuse_others("parameters", parameters, self.parameters)
             result = self.pipe(image, mask, **parameters).images[0]
         except (OSError, TypeError, ValueError) as error:
             return {"error": str(error)}

@@ -87,7 +87,7 @@ def standalone(title: str, *wanted: str) -> str:
 
 def parsed(name: str) -> Module:
     """Take a module of the package apart. What it does besides defining names (registering itself) is left out."""
-    source = (Path(glcic_hub.__file__).parent / f"{name}.py").read_bytes()
+    source = (Path(glcic_hub.__file__).parent / f"{name.replace('.', '/')}.py").read_bytes()
     module = Module(name, source.splitlines())
     last = None
     for node in ast.parse(source).body:
@@ -213,7 +213,7 @@ def _dependencies_first(modules: dict[str, Module]) -> list[Module]:
 
 def _with_module(key: Key) -> str:
     module, name = key
-    return re.sub(r"^(_*)", rf"\g<1>{module}_", name)
+    return re.sub(r"^(_*)", rf"\g<1>{module.replace('.', '_')}_", name)
 
 
 def _as_written(alias: ast.alias) -> str:

@@ -7,8 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from skimage import data
 
-from glcic_hub.completion import Completer
 from glcic_hub.demo import PHOTOS, Stroke, stroke_mask
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.images import paste
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,6 @@ def completed(sample: Sample, completer: Completer) -> Iterator[tuple[str, Image
         ImageDraw.Draw(mask).rectangle(sample.box, fill=255)
     hole = np.asarray(mask) == 255
     photo = np.asarray(before)
-    after = np.where(hole[..., None], np.rint(completer(photo, hole) * 255).astype(np.uint8), photo)
+    after = paste(photo, fill(completer, photo, hole), hole)
     for kind, picture in (("before", before), ("mask", mask), ("after", Image.fromarray(after))):
         yield f"{sample.name}-{kind}.png", picture

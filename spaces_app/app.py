@@ -4,15 +4,19 @@ python app.py        serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRA
 """
 
 import functools
+import inspect
 import os
 import time
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported: no look-ups outside
 
 import gradio as gr
 
 import work
+from glcic_hub.filling.options import NONE, FillOptions, choice_names
 
 EXAMPLES = Path(__file__).parent / "examples"
 PAINT = (229, 72, 139)
@@ -29,15 +33,6 @@ Open a photo, paint over what should go, press **Complete**. Everything outside 
 a small photo and some seconds in a large one: it is good at thin things and at soft backgrounds such as sky, walls and
 water, and blurry in large holes and in texture. Uploads are deleted after an hour.
 """
-
-
-PROGRESS = gr.Progress()
-"""As a default argument it tells Gradio to pass the bar of the event."""
-
-
-def learning(progress: gr.Progress):
-    """How the steps of learning are shown: counted, with the time."""
-    return functools.partial(progress.tqdm, desc="Learning from the photo", unit="steps")
 
 
 def photo_file(**options) -> gr.Image:
@@ -104,7 +99,47 @@ def hide_mask(photo_path: str | None, editor: dict | None, mask_path: str | None
     return for_editor(photo, work.painted_mask((editor or {}).get("layers") or [], photo, mask) & ~mask), None
 
 
+def option_controls() -> list[gr.components.Component]:
+    """A control for each of the `FillOptions`, in their order."""
+    controls = []
+    for option in fields(FillOptions):
+        about = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["help"]}
+        about["elem_id"] = option.name.replace("_", "-")
+        if "choices" in option.metadata:
+            names = choice_names(option)
+            controls.append(gr.Radio(names, value=names[0], **about))
+        else:
+            least, most = option.metadata["range"]
+            controls.append(gr.Number(None, minimum=least, maximum=most, precision=0, **about))
+    return controls
+
+
+def with_options(function):
+    """Make the values of `option_controls`, which come last, the last argument of a function, `options`.
+
+    Gradio reads the names of the API's parameters off the signature, which gets the options' instead.
+    """
+    own = list(inspect.signature(function).parameters.values())[:-1]
+    options = [
+        inspect.Parameter(option.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=option.default)
+        for option in fields(FillOptions)
+    ]
+
+    @functools.wraps(function)
+    def wrapped(*values):
+        given = zip((option.name for option in options), values[len(own) :])
+        return function(*values[: len(own)], FillOptions(**{name: _value(value) for name, value in given}))
+
+    wrapped.__signature__ = inspect.Signature([*own, *options])
+    return wrapped
+
+
+def _value(value: str | float | None) -> str | float | None:
+    return None if value == NONE else value
+
+
 @message_for_visitors
+@with_options
 def run(
     path: str | None,
     editor: dict | None,
@@ -112,9 +147,7 @@ def run(
     grow: int,
     feather: int,
     model: str,
-    detail: bool,
-    steps: int,
-    progress: gr.Progress = PROGRESS,
+    options: FillOptions,
 ):
     """Complete what is painted."""
     if path is None:
@@ -123,9 +156,7 @@ def run(
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete(photo, mask, model, int(grow), int(feather), detail, int(steps), learning(progress))
-    if result.note:
-        gr.Warning(result.note)
+    result = work.complete(photo, mask, int(grow), int(feather), model, options)
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
@@ -139,41 +170,30 @@ def run(
 
 
 @message_for_visitors
-def inpaint(
-    image: str,
-    mask: str,
-    grow: float,
-    feather: float,
-    model: str,
-    detail: bool,
-    steps: float,
-    progress: gr.Progress = PROGRESS,
-) -> str:
+@with_options
+def inpaint(image: str, mask: str, grow: float, feather: float, model: str, options: FillOptions) -> str:
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
-    return work.complete_files([image], [mask], work.result_folder(), *options)[0]
+    return work.complete_files([image], [mask], work.result_folder(), *rim, model, options)[0]
 
 
 @message_for_visitors
+@with_options
 def inpaint_batch(
     photos: list[str] | None,
     mask_files: list[str] | None,
-    model: str,
     grow: float,
     feather: float,
-    detail: bool,
-    steps: float,
-    progress: gr.Progress = PROGRESS,
+    model: str,
+    options: FillOptions,
 ) -> list[str]:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
     rim = int(grow or 0), int(feather or 0)
-    options = model, *rim, detail, int(steps or 0), learning(progress), gr.Warning
-    return work.complete_files(photos, mask_files, work.result_folder(), *options)
+    return work.complete_files(photos, mask_files, work.result_folder(), *rim, model, options)
 
 
 def build() -> gr.Blocks:
@@ -182,93 +202,97 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Photo completion (GLCIC)", delete_cache=(600, work.KEPT_SECONDS), analytics_enabled=False
     ) as page:
-        photo, mask, result, used_mask = (gr.State() for _ in range(4))  # paths, not pictures: little memory
         gr.Markdown(INTRODUCTION)
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
-                with gr.Accordion("1. Open a photo", open=True) as chooser:
-                    upload = photo_file(
-                        label="Photo", sources=["upload", "clipboard", "webcam"], height=220, elem_id="photo"
-                    )
-                    with gr.Row():
-                        example_buttons = {
-                            name: gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name}")
-                            for name in ("rocket", "coffee")
-                        }
-                paint = (f"#{bytes(PAINT).hex()}", OPACITY)
-                editor = gr.ImageEditor(
-                    label="2. Paint",
-                    type="pil",
-                    image_mode="RGBA",
-                    sources=(),
-                    layers=False,
-                    transforms=(),
-                    brush=gr.Brush(colors=[paint], default_color=paint, color_mode="fixed"),
-                    eraser=gr.Eraser(),
-                    format="png",
-                    elem_id="editor",
-                    visible=False,
-                )
-                with gr.Accordion("Mask and model", open=False, elem_id="options"):
-                    grow = gr.Slider(0, work.LARGEST_RIM, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
-                    feather = gr.Slider(
-                        0, work.LARGEST_RIM, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather"
-                    )
-                    mask_upload = photo_file(
-                        label="Mask, white = fill", sources=["upload", "clipboard"], height=180, elem_id="mask"
-                    )
-                    model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
-                detail = gr.Checkbox(
-                    label="Fine detail from the photo",
-                    info="For grass, leaves, stones, fur; not for walls and furniture.",
-                    elem_id="detail",
-                )
-                steps = gr.Slider(
-                    0,
-                    work.MOST_STEPS,
-                    0,
-                    step=10,
-                    label="Learn from the photo first (steps)",
-                    info="For what repeats itself, as windows and tiles do. 100 steps take about 10 seconds.",
-                    elem_id="steps",
-                )
-                go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
+                inputs = _inputs(names)
             with gr.Column(min_width=320):
-                slider = gr.ImageSlider(
-                    label="Before | after", type="filepath", buttons=["fullscreen"], elem_id="slider", interactive=False
-                )
-                status = gr.Markdown(elem_id="status")
-                with gr.Column(visible=False, elem_id="next") as next_steps:
-                    download = gr.DownloadButton("Download PNG", variant="primary", elem_id="download")
-                    with gr.Row():
-                        go_on = gr.Button("Continue from the result", size="md", min_width=120, elem_id="go-on")
-                        reuse = gr.Button("Reuse the mask", size="md", min_width=120, elem_id="reuse")
-
-        opened = [photo, editor, chooser, mask]
-        nothing = {"fn": lambda: None, "api_visibility": "private"}
-        upload.input(show_photo, upload, opened, api_visibility="private").failure(outputs=upload, **nothing)
-        for name, button in example_buttons.items():
-            paths = str(EXAMPLES / f"{name}.jpg"), str(EXAMPLES / f"{name}-mask.png")
-            button.click(functools.partial(show_photo, *paths), None, opened, api_visibility="private")
-        mask_upload.input(show_mask, [photo, editor, mask_upload], [editor, mask], api_visibility="private").failure(
-            outputs=mask_upload, **nothing
-        )
-        mask_upload.clear(hide_mask, [photo, editor, mask], [editor, mask], api_visibility="private")
-        go.click(
-            run,
-            [photo, editor, mask, grow, feather, model, detail, steps],
-            [slider, download, status, result, used_mask, next_steps],
-            concurrency_id="completion",
-            api_visibility="private",
-        )
-        go_on.click(show_photo, result, opened, api_visibility="private").success(
-            lambda: (None, ""), None, [mask_upload, status], api_visibility="private"
-        )
-        reuse.click(show_mask, [photo, editor, used_mask], [editor, mask], api_visibility="private").success(
-            lambda path: path, used_mask, mask_upload, api_visibility="private"
-        )
+                results = _results()
+        _connect(inputs, results)
         _add_api(names)
     return page
+
+
+def _inputs(names: list[str]) -> SimpleNamespace:
+    """The left column: photo, editor, mask, settings, and the button."""
+    part = SimpleNamespace()
+    with gr.Accordion("1. Open a photo", open=True) as part.chooser:
+        part.upload = photo_file(label="Photo", sources=["upload", "clipboard", "webcam"], height=220, elem_id="photo")
+        with gr.Row():
+            part.examples = {
+                name: gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name}")
+                for name in ("rocket", "coffee")
+            }
+    paint = (f"#{bytes(PAINT).hex()}", OPACITY)
+    part.editor = gr.ImageEditor(
+        label="2. Paint",
+        type="pil",
+        image_mode="RGBA",
+        sources=(),
+        layers=False,
+        transforms=(),
+        brush=gr.Brush(colors=[paint], default_color=paint, color_mode="fixed"),
+        eraser=gr.Eraser(),
+        format="png",
+        elem_id="editor",
+        visible=False,
+    )
+    with gr.Accordion("Mask and settings", open=False, elem_id="options"):
+        part.grow = gr.Slider(0, work.LARGEST_RIM, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
+        part.feather = gr.Slider(
+            0, work.LARGEST_RIM, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather"
+        )
+        part.mask_upload = photo_file(
+            label="Mask, white = fill", sources=["upload", "clipboard"], height=180, elem_id="mask"
+        )
+        part.model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
+        part.options = option_controls()
+    part.go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
+    return part
+
+
+def _results() -> SimpleNamespace:
+    """The right column: before and after, and what can be done next."""
+    part = SimpleNamespace()
+    part.slider = gr.ImageSlider(
+        label="Before | after", type="filepath", buttons=["fullscreen"], elem_id="slider", interactive=False
+    )
+    part.status = gr.Markdown(elem_id="status")
+    with gr.Column(visible=False, elem_id="next") as part.next_steps:
+        part.download = gr.DownloadButton("Download PNG", variant="primary", elem_id="download")
+        with gr.Row():
+            part.go_on = gr.Button("Continue from the result", size="md", min_width=120, elem_id="go-on")
+            part.reuse = gr.Button("Reuse the mask", size="md", min_width=120, elem_id="reuse")
+    return part
+
+
+def _connect(inputs: SimpleNamespace, results: SimpleNamespace) -> None:
+    """What happens when something is chosen or pressed."""
+    photo, mask, result, used_mask = (gr.State() for _ in range(4))  # paths, not pictures: little memory
+    editor, mask_upload = inputs.editor, inputs.mask_upload
+    opened = [photo, editor, inputs.chooser, mask]
+    shown = [editor, mask]
+    nothing = {"fn": lambda: None, "api_visibility": "private"}
+    private = {"api_visibility": "private"}
+    inputs.upload.input(show_photo, inputs.upload, opened, **private).failure(outputs=inputs.upload, **nothing)
+    for name, button in inputs.examples.items():
+        paths = str(EXAMPLES / f"{name}.jpg"), str(EXAMPLES / f"{name}-mask.png")
+        button.click(functools.partial(show_photo, *paths), None, opened, **private)
+    mask_upload.input(show_mask, [photo, editor, mask_upload], shown, **private).failure(outputs=mask_upload, **nothing)
+    mask_upload.clear(hide_mask, [photo, editor, mask], shown, **private)
+    inputs.go.click(
+        run,
+        [photo, editor, mask, inputs.grow, inputs.feather, inputs.model, *inputs.options],
+        [results.slider, results.download, results.status, result, used_mask, results.next_steps],
+        concurrency_id="completion",
+        **private,
+    )
+    results.go_on.click(show_photo, result, opened, **private).success(
+        lambda: (None, ""), None, [mask_upload, results.status], **private
+    )
+    results.reuse.click(show_mask, [photo, editor, used_mask], shown, **private).success(
+        lambda path: path, used_mask, mask_upload, **private
+    )
 
 
 def _add_api(names: list[str]) -> None:
@@ -280,12 +304,11 @@ def _add_api(names: list[str]) -> None:
         )
         grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
-        detail, steps = gr.Checkbox(label="detail"), gr.Number(0, label="steps")
+        shared = [grow, feather, model, *option_controls()]
         one, several = gr.Button(), gr.Button()
-    shared = {"concurrency_id": "completion"}
-    one.click(inpaint, [image, mask, grow, feather, model, detail, steps], completed, api_name="inpaint", **shared)
-    options = [model, grow, feather, detail, steps]
-    several.click(inpaint_batch, [photos, mask_files, *options], files, api_name="inpaint_batch", **shared)
+    queue = {"concurrency_id": "completion"}
+    one.click(inpaint, [image, mask, *shared], completed, api_name="inpaint", **queue)
+    several.click(inpaint_batch, [photos, mask_files, *shared], files, api_name="inpaint_batch", **queue)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,19 @@ import os
 import shutil
 import tempfile
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
 from glcic_hub import images, masks
-from glcic_hub.adaptation import TooLittleKnown, adapted
-from glcic_hub.completion import Completer
+from glcic_hub.device import choose_device
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
@@ -32,7 +32,6 @@ PREVIEW_SIDE = 2048
 """Longest side in pixels of what the page shows: phones draw no larger canvas quickly, and lines are slow."""
 KEPT_SECONDS = 3600
 LARGEST_RIM = 64
-MOST_STEPS = 200
 _RESULTS = tempfile.TemporaryDirectory(prefix="completed-")  # removed at exit
 
 try:  # ZeroGPU lends a graphics card to the decorated function
@@ -50,12 +49,10 @@ class Result(NamedTuple):
     Attributes:
         photo: the completed photo.
         filled: the mask that was filled, bool (height, width).
-        note: a sentence for the visitor, if it was not done quite as asked for.
     """
 
     photo: Picture
     filled: np.ndarray
-    note: str | None = None
 
 
 def models() -> list[str]:
@@ -66,7 +63,7 @@ def models() -> list[str]:
 
 @functools.lru_cache(maxsize=1)  # one model in memory, whichever was asked for last
 def _completer(name: str) -> Completer:
-    return Completer(GLCICModel.from_pretrained(name), "cuda" if torch.cuda.is_available() else "cpu")
+    return Completer(GLCICModel.from_pretrained(name), choose_device())
 
 
 def open_photo(path: str | os.PathLike) -> Picture:
@@ -173,28 +170,22 @@ def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def complete(
     photo: Picture,
     mask: np.ndarray,
-    model: str | None = None,
     grow: int = 0,
     feather: int = 0,
-    detail: bool = False,
-    steps: int = 0,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    model: str | None = None,
+    options: FillOptions = DEFAULTS,
 ) -> Result:
     """Fill the masked part of a photo.
 
     Args:
         photo: as `open_photo` gives it; its mode and alpha are kept.
         mask: bool (height, width), True = fill.
-        model: one of `models()`; the first without it.
         grow: pixels by which the mask is widened, so that the rim of what was painted over goes as well.
         feather: pixels over which the widening fades into the photo. It reaches at most to the mask as it was painted:
             what was painted over never shines through, what lies outside the widened mask stays bit for bit.
-        detail: add fine detail of the known parts of the photo, `texture="photo"` of the pipeline.
-        steps: learn from the known parts of the photo for so many steps first, `adapt_steps` of the pipeline.
-        progress: wraps these steps.
+        model: one of `models()`; the first without it.
+        options: how holes are filled.
     """
-    if not 0 <= steps <= MOST_STEPS:
-        raise ValueError(f"Learning takes from 0 to {MOST_STEPS} steps; got {steps}.")
     if not (0 <= grow <= LARGEST_RIM and 0 <= feather <= LARGEST_RIM):
         raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
     if not mask.any():
@@ -203,26 +194,18 @@ def complete(
     wide = distance <= grow
     if wide.all():
         raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    fill, note = _fill(photo.rgb, wide, model or models()[0], detail, steps, progress)
+    filled = _fill(photo.rgb, wide, model or models()[0], options)
     feather = min(feather, grow)
     if feather:
         share = np.clip((grow + 1 - distance[wide]) / (feather + 1), 0, 1)[:, None]
         known = photo.rgb[wide] / np.float32(255) if photo.values is None else photo.values[wide]
-        fill[wide] = share * fill[wide] + (1 - share) * known
-    return Result(images.read(photo.completed(fill, wide)), wide, note)
+        filled[wide] = share * filled[wide] + (1 - share) * known
+    return Result(images.read(photo.completed(filled, wide)), wide)
 
 
 @borrow_gpu
-def _fill(
-    rgb: np.ndarray, mask: np.ndarray, model: str, detail: bool, steps: int, progress: Callable
-) -> tuple[np.ndarray, str | None]:
-    """The fill, and what `Result.note` says."""
-    completer, note = _completer(model), None
-    try:
-        completer = adapted(completer, rgb, mask, steps, progress=progress)
-    except TooLittleKnown:
-        note = "Too little of this photo is known around the mask for learning from it; it was completed without."
-    return completer(rgb, mask, texture="photo" if detail else None), note
+def _fill(rgb: np.ndarray, mask: np.ndarray, model: str, options: FillOptions) -> np.ndarray:
+    return fill(_completer(model), rgb, mask, options)
 
 
 def _distance(mask: np.ndarray, reach: int) -> np.ndarray:
@@ -238,18 +221,12 @@ def complete_files(
     photos: list[str],
     mask_files: list[str],
     folder: Path,
-    model: str | None = None,
     grow: int = 0,
     feather: int = 0,
-    detail: bool = False,
-    steps: int = 0,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-    warn: Callable[[str], object] = warnings.warn,
+    model: str | None = None,
+    options: FillOptions = DEFAULTS,
 ) -> list[str]:
-    """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order.
-
-    `warn` is called with the notes of the results (`Result.note`); all else is as in `complete`.
-    """
+    """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
     if len(photos) > MOST_FILES:
         raise ValueError(f"Got {len(photos)} photos: up to {MOST_FILES} work in one call, for the sake of the others.")
     if len(mask_files) not in (1, len(photos)):
@@ -260,11 +237,9 @@ def complete_files(
         try:
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
-            result = complete(photo, mask, model, grow, feather, detail, steps, progress)
+            result = complete(photo, mask, grow, feather, model, options)
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
-        if result.note:
-            warn(f"{place}{result.note}")
         results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))
     return results
 

@@ -16,10 +16,11 @@ import torch
 from PIL import Image, ImageCms
 
 import glcic_hub
-from glcic_hub import blending, cli, completion, demo
-from glcic_hub.adaptation import adapted
-from glcic_hub.cli.options import BLENDS, DTYPES, TEXTURES
+from glcic_hub import cli, demo
+from glcic_hub.cli.options import DTYPES
+from glcic_hub.filling import fill as fill_module
 from glcic_hub.model import GLCICModel
+from tests.fills import filled
 from tests.privileges import without_privileges
 from tests.random_models import random_model
 
@@ -126,7 +127,7 @@ class TestHelp:
             "--force",
             "EXIF",
             "--working-size",
-            "feather",
+            "poisson",
             "bfloat16",
         ):
             assert word in text
@@ -147,8 +148,6 @@ class TestHelp:
             ["inpaint", "photo.png", "-o", "out.jpg", "--quality", "best"],
             ["inpaint", "photo.png", "-o", "out.png", "--working-size", "0"],
             ["inpaint", "photo.png", "-o", "out.png", "--blend", "alpha"],
-            ["inpaint", "photo.png", "-o", "out.png", "--adapt", "-1"],
-            ["inpaint", "photo.png", "-o", "out.png", "--adapt", "many"],
             ["inpaint", "photo.png", "-o", "out.png", "--dtype", "int8"],
             ["demo", "--photo", "holiday"],
         ],
@@ -159,8 +158,8 @@ class TestHelp:
         assert said.out == "" and said.err.startswith("usage: glcic")
 
     def test_a_number_longer_than_python_reads(self, capsys):
-        assert run("inpaint", "photo.png", "-o", "out.png", "--adapt", "1" * 5000) == 2
-        assert "is not a whole number from 0 to" in capsys.readouterr().err
+        assert run("inpaint", "photo.png", "-o", "out.png", "--working-size", "1" * 5000) == 2
+        assert "must be a whole number of pixels from 1 to" in capsys.readouterr().err
 
     def test_python_dash_m(self):
         done = subprocess.run(
@@ -222,7 +221,7 @@ class TestInpaint:
 
     def test_writes_the_colours_of_the_completer(self, tmp_path, photo, mask, tiny_model):
         run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model)
-        fill = completion.Completer(GLCICModel.from_pretrained(tiny_model))(samples(3), HOLE)
+        fill = filled(GLCICModel.from_pretrained(tiny_model), samples(3), HOLE)
         result = np.asarray(opened(tmp_path / "out.png"))
         assert np.abs(result[HOLE] / 255 - fill[HOLE]).max() <= 0.5 / 255 + 1e-6
 
@@ -365,7 +364,7 @@ class TestSettings:
         ("options", "dtype", "settings"),
         [
             (["--working-size", "8"], None, {"working_size": 8}),
-            (["--blend", "feather"], None, {"blend": "feather"}),
+            (["--padding-mask-crop", "0"], None, {"padding_mask_crop": 0}),
             (["--blend", "none"], None, {"blend": None}),
             (["--blend", "poisson", "--texture", "none", "--dtype", "auto"], None, {}),
             (["--texture", "photo"], None, {"texture": "photo"}),
@@ -378,65 +377,22 @@ class TestSettings:
         random_model().save_pretrained(tmp_path / "model")
         out = tmp_path / "out.png"
         assert run("inpaint", photo, mask, "-o", out, "--model", tmp_path / "model", *options) == 0
-        filled = np.asarray(opened(out))[HOLE] / 255
+        found = np.asarray(opened(out))[HOLE] / 255
 
         def level_of(dtype: torch.dtype | None, settings: dict) -> float:
-            completer = completion.Completer(GLCICModel.from_pretrained(tmp_path / "model", dtype=dtype))
-            return np.abs(filled - completer(samples(3), HOLE, **settings)[HOLE]).max() * 255
+            model = GLCICModel.from_pretrained(tmp_path / "model", dtype=dtype)
+            return np.abs(found - filled(model, samples(3), HOLE, **settings)[HOLE]).max() * 255
 
         assert level_of(dtype, settings) <= 0.5 + 1e-3
-        others = [{"working_size": 8}, {"blend": "feather"}, {"blend": None}, {"texture": "photo"}, {}]
+        others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"texture": "photo"}, {}]
         for other in others:
             if other != settings:
                 assert level_of(dtype, other) > 2
         if dtype is not None:
             assert all(level_of(other, settings) > 0.5 for other in (torch.float32, torch.bfloat16) if other != dtype)
 
-    def test_the_choices_are_those_of_the_completer(self):
-        assert {None if name == "none" else name for name in BLENDS} == blending.BLENDS.keys()
-        assert {None if name == "none" else name for name in TEXTURES} == set(completion.TEXTURES)
+    def test_the_types_are_torchs(self):
         assert all(isinstance(getattr(torch, name), torch.dtype) for name in DTYPES if name != "auto")
-
-
-class TestAdapt:
-    """`--adapt N`: learning from the photo first."""
-
-    @pytest.mark.parametrize("options", [{}, {"texture": "photo"}, {"working_size": 8}])
-    def test_it_is_that_of_the_completer(self, tmp_path, photo, mask, capsys, options):
-        model, out = random_model(), tmp_path / "out.png"
-        model.save_pretrained(tmp_path / "model")
-        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        arguments += ["--model", tmp_path / "model", "--force"]
-        assert run("inpaint", photo, mask, "-o", out, "--adapt", 3, *arguments) == 0
-        said, result = capsys.readouterr(), opened(out)
-        assert said.out == f"{out}\n"
-        assert "learning" in said.err and "3/3" in said.err and "step" in said.err
-
-        completer = completion.Completer(model)
-        own = adapted(completer, samples(3), HOLE, 3, options.get("working_size"))
-        fill = own(samples(3), HOLE, **options)
-        assert np.abs(fill - completer(samples(3), HOLE, **options)).max() > 1e-5
-        wanted = np.where(HOLE[..., None], np.rint(fill * 255).astype(np.uint8), samples(3))
-        np.testing.assert_array_equal(np.asarray(result), wanted)
-
-        assert run("inpaint", photo, mask, "-o", out, "--adapt", 0, *arguments) == 0
-        assert capsys.readouterr().err == ""
-
-    def test_where_too_little_is_known_it_says_so_and_completes(self, tmp_path, photo, tiny_model, capsys):
-        mask, out, results = saved(~HOLE, tmp_path / "mask.png"), tmp_path / "out.png", []
-        for options in ([], ["--adapt", 3]):
-            assert run("inpaint", photo, mask, "-o", out, "--force", "--model", tiny_model, *options) == 0
-            results.append(out.read_bytes())
-        said = capsys.readouterr().err
-        assert results[0] == results[1]
-        assert said.startswith("glcic inpaint: --adapt has no effect: too little of the photo is known around the mask")
-        assert said.count("\n") == 1
-
-    def test_an_empty_mask_needs_no_learning(self, tmp_path, photo, capsys):
-        mask = saved(np.zeros_like(HOLE), tmp_path / "mask.png")
-        options = ["--adapt", 3, "--model", "no/model"]
-        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", *options) == 0
-        assert "mask is empty" in capsys.readouterr().err
 
 
 class TestTransparencyAsMask:
@@ -559,7 +515,7 @@ class TestOutputFile:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(completion.Completer, "__call__", interrupted)
+        monkeypatch.setattr(fill_module, "fill", interrupted)
         assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model) == 130
         assert "interrupted" in the_message(capsys)
         assert names(tmp_path) == ["mask.png", "photo.png"]
@@ -719,7 +675,7 @@ class TestFailedWork:
         def without_memory(*_):
             raise error
 
-        monkeypatch.setattr(completion.Completer, "__call__", without_memory)
+        monkeypatch.setattr(fill_module, "fill", without_memory)
         assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model) == 1
         assert "memory" in the_message(capsys)
         assert names(tmp_path) == ["mask.png", "photo.png"]
@@ -728,7 +684,7 @@ class TestFailedWork:
         def mistaken(*_):
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-        monkeypatch.setattr(completion.Completer, "__call__", mistaken)
+        monkeypatch.setattr(fill_module, "fill", mistaken)
         with pytest.raises(RuntimeError, match="mat1"):
             run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model)
         assert names(tmp_path) == ["mask.png", "photo.png"]

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 import glcic_hub
-from glcic_hub import pipeline
-from glcic_hub.adaptation import adapted
-from glcic_hub.completion import Completer
+from glcic_hub.filling import completer as completer_module
+from glcic_hub.filling.completer import Completer
 from glcic_hub.pipeline import GLCICPipeline
+from tests.fills import filled
 from tests.random_models import MAX_HOLE_SIZE, random_model
 
 HEIGHT, WIDTH = 41, 55
@@ -161,7 +161,7 @@ def test_arrays_and_tensors_keep_their_known_values_and_leak_nothing(kind, mask,
 
 
 def test_the_fill_is_the_completers():
-    fill = Completer(PIPE.completion_network)(photo(), SMALL)
+    fill = filled(PIPE.completion_network, photo(), SMALL)
     picture = photo().astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(complete(photo(), SMALL, output_type="np"), np.where(SMALL[..., None], fill, picture))
     eight_bit = np.where(SMALL[..., None], np.rint(fill * 255).astype(np.uint8), photo())
@@ -394,87 +394,6 @@ def test_padding_mask_crop_sets_what_the_network_is_shown():
     assert np.isfinite(fill(picture, padding_mask_crop=0)).all()
 
 
-# Learning from the photo
-
-
-def wide(seed: int = 0) -> np.ndarray:
-    """A photo in which enough is known for learning from it."""
-    return photo(60, 80, seed=seed)
-
-
-WIDE_MASK = box_mask(slice(25, 35), slice(30, 45), (60, 80))
-
-
-def test_adapt_steps_are_the_completers():
-    own = adapted(Completer(PIPE.completion_network), wide(), WIDE_MASK, 2)
-    picture = wide().astype(np.float32) / np.float32(255)
-    wanted = np.where(WIDE_MASK[..., None], own(wide(), WIDE_MASK), picture)
-    np.testing.assert_array_equal(complete(wide(), WIDE_MASK, adapt_steps=2, output_type="np"), wanted)
-    assert np.abs(wanted - complete(wide(), WIDE_MASK, output_type="np")).max() > 1e-5
-
-
-def test_adapting_looks_at_the_size_at_which_the_hole_is_shown():
-    mask = box_mask(slice(15, 45), slice(20, 60), (60, 80))
-    own = adapted(Completer(PIPE.completion_network), wide(), mask, 2, working_size=20)
-    result = complete(wide(), mask, adapt_steps=2, working_size=20, output_type="np")
-    np.testing.assert_array_equal(result[mask], own(wide(), mask, working_size=20)[mask])
-
-
-def test_adapting_leaves_the_weights_alone_and_goes_with_texture():
-    pipe = new_pipe()
-    before = {key: value.clone() for key, value in pipe.completion_network.state_dict().items()}
-    plain = pipe(wide(), WIDE_MASK, output_type="np").images
-    textured = pipe(wide(), WIDE_MASK, adapt_steps=2, texture="photo", output_type="np").images
-    assert np.abs(textured - pipe(wide(), WIDE_MASK, texture="photo", output_type="np").images).max() > 1e-5
-    assert all(torch.equal(value, before[key]) for key, value in pipe.completion_network.state_dict().items())
-    assert (pipe(wide(), WIDE_MASK, output_type="np").images == plain).all()
-
-
-def test_adapting_never_looks_under_the_mask():
-    results = {
-        complete(np.where(WIDE_MASK[..., None], wide(seed), wide()), WIDE_MASK, adapt_steps=2).tobytes()
-        for seed in (1, 2, 3)
-    }
-    assert len(results) == 1
-
-
-def test_generators_decide_what_is_learned_from():
-    def results(generator, count: int = 1) -> list[bytes]:
-        pictures = [wide(seed) for seed in range(count)]
-        found = PIPE(pictures, WIDE_MASK, adapt_steps=2, generator=generator, output_type="np").images
-        return [one.tobytes() for one in found]
-
-    def seeded(seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
-
-    assert results(None) == results(None)
-    assert results(seeded(1)) == results(seeded(1)) != results(seeded(2))
-    assert results(seeded(1)) != results(None)
-    each = results([seeded(1), seeded(2)], 2)
-    assert each[:1] == results([seeded(1)])
-    assert each[1] != results([seeded(1), seeded(1)], 2)[1]
-    assert results(None, 2)[1] == PIPE(wide(1), WIDE_MASK, adapt_steps=2, output_type="np").images[0].tobytes()
-
-
-def test_adapting_has_a_progress_bar(capfd):
-    pipe = new_pipe()
-    pipe(wide(), WIDE_MASK, adapt_steps=3)
-    assert "3/3" in capfd.readouterr().err
-    pipe.set_progress_bar_config(disable=True)
-    pipe([wide()] * 2, WIDE_MASK, adapt_steps=3)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_where_too_little_is_known_the_picture_is_completed_without_adapting(caplog):
-    mask = ~box_mask(slice(0, 5), slice(0, 40))
-    wanted = complete(photo(), mask).tobytes()
-    assert not caplog.records
-    assert complete(photo(), mask, adapt_steps=2).tobytes() == wanted
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert re.search("adapt_steps=2 has no effect: too little of the photo is known around the mask", record.message)
-
-
 # What cannot be completed
 
 
@@ -518,14 +437,13 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"blend": "alpha"}, "blend must be one of 'poisson', 'feather', None; got 'alpha'"),
-        ({"blend": np.ones(2)}, "blend must be one of 'poisson', 'feather', None; got array"),
+        ({"blend": "alpha"}, "blend must be one of 'poisson', None; got 'alpha'"),
+        ({"blend": np.ones(2)}, "blend must be one of 'poisson', None; got array"),
         ({"texture": np.ones(2)}, "texture must be one of None, 'photo'; got array"),
         ({"generator": 42}, "generator must be a torch.Generator, or a list of them; got 42"),
         ({"texture": "grass"}, "texture must be one of None, 'photo'; got 'grass'"),
-        ({"working_size": 0}, "working_size must be .* from 1 up; got 0"),
-        ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 up; got -1"),
-        ({"adapt_steps": -1}, "adapt_steps must be a number of steps from 0 up; got -1"),
+        ({"working_size": 0}, "working_size must be .* from 1 to 10000; got 0"),
+        ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 to 10000; got -1"),
         ({"generator": [torch.Generator()] * 2}, "2 generators for 1 pictures; give one for each, or a single one"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),
         ({"width": 20}, "both height and width, or neither"),
@@ -577,7 +495,7 @@ def test_working_size_sets_the_scale_at_which_a_large_hole_is_shown():
 
 def test_changed_weights_are_used_at_once_and_unchanged_ones_are_prepared_once(monkeypatch):
     prepared = []
-    monkeypatch.setattr(pipeline, "Completer", lambda *a: prepared.append(a) or Completer(*a))
+    monkeypatch.setattr(completer_module, "Completer", lambda *a: prepared.append(a) or Completer(*a))
     pipe = new_pipe()
     first = as_array(pipe)
     np.testing.assert_array_equal(as_array(pipe), first)
@@ -788,7 +706,15 @@ def test_the_documented_arguments_are_those_of_the_signature(name):
 def test_the_check_of_the_docstrings_finds_them():
     documented = {
         path
-        for name in ("pipeline", "model", "network", "completion", "windows", "blending")
+        for name in (
+            "pipeline",
+            "model",
+            "network",
+            "filling.completer",
+            "filling.fill",
+            "filling.holes",
+            "filling.seam",
+        )
         for path, function in public_callables(importlib.import_module(f"glcic_hub.{name}")).items()
         if documented_arguments(function.__doc__ or "")
     }
@@ -801,7 +727,8 @@ def test_the_check_of_the_docstrings_finds_them():
         "GLCICModel.from_pretrained",
         "GLCICModel.save_pretrained",
         "Completer",
-        "Completer.__call__",
+        "Completer.complete",
+        "fill",
         "find_holes",
         "view_of",
         "correct_seam",

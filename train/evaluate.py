@@ -33,7 +33,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +46,11 @@ try:
 except ImportError as error:
     sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
 
-from glcic_hub.adaptation import TooLittleKnown, adapted
-from glcic_hub.completion import Completer
+from glcic_hub.device import choose_device
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import DEFAULTS, FillOptions, from_texts
+from glcic_hub.images import paste
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
 from glcic_hub.picture_files import PictureFile
@@ -128,43 +130,30 @@ def opencv_method(flag: int) -> Method:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model and how it is used: `adapt_steps`, `texture` and `blend` as in `GLCICPipeline.__call__`."""
+    """A model and how it is used: `options` are fields of `FillOptions` as text, "blend=none,working_size=60"."""
 
     model: str
-    adapt_steps: int = 0
-    texture: str | None = None
-    blend: str | None = "poisson"
+    options: str = ""
 
     def __str__(self) -> str:
-        steps = f" + {self.adapt_steps} steps" if self.adapt_steps else ""
-        return self.model + steps + (" + texture" if self.texture else "") + ("" if self.blend else " - seam")
+        return f"{self.model} {self.options}".strip()
+
+    def fill_options(self) -> FillOptions:
+        """The options; ValueError if there are no such ones."""
+        pairs = [pair.partition("=") for pair in self.options.split(",") if pair]
+        return from_texts({name: value for name, _, value in pairs})
 
 
-def load_completer(name: str, dtype: str) -> Completer:
+def load_completer(name: str, dtype: str, device: str | None = None) -> Completer:
     """The model that `GLCICModel.from_pretrained(name)` loads, computing in one of DTYPES."""
     model = GLCICModel.from_pretrained(name)
     model.compute_dtype = getattr(torch, dtype)
-    return Completer(model)
+    return Completer(model, choose_device(device))
 
 
-def model_method(completer: Completer, variant: Variant) -> Method:
-    """A model as a method; pictures of which too little is known for learning from them are completed without."""
-
-    def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        try:
-            own_completer = adapted(completer, rgb, mask, variant.adapt_steps)
-        except TooLittleKnown:
-            own_completer = completer
-        return own_completer(rgb, mask, blend=variant.blend, texture=variant.texture)
-
-    return complete
-
-
-def pasted(truth: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The true picture, uint8 (H, W, 3), with the fill, float in [0, 1], rounded to 8 bits under the mask."""
-    result = truth.copy()
-    result[mask] = np.rint(fill[mask] * 255)
-    return result
+def model_method(completer: Completer, options: FillOptions = DEFAULTS) -> Method:
+    """A model as a method."""
+    return lambda rgb, mask: fill(completer, rgb, mask, options)
 
 
 def figures(truth: np.ndarray, result: np.ndarray, mask: np.ndarray) -> dict[str, float]:
@@ -210,9 +199,9 @@ def evaluate(
             if index == 0:
                 method(blanked.copy(), mask.copy())  # what only the first call costs is not part of the seconds
             started = time.perf_counter()
-            fill = method(blanked.copy(), mask.copy())
+            filled = method(blanked.copy(), mask.copy())
             seconds[name] += time.perf_counter() - started
-            row[name] = pasted(truth, fill, mask)
+            row[name] = paste(truth, filled, mask)
             found[name].append(figures(truth, row[name], mask))
             if features:
                 maps = picture_maps(row[name])
@@ -262,20 +251,13 @@ def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -
 
 
 def recorded(means: dict[str, dict], seconds: dict[str, float], variants: list[Variant]) -> dict[str, dict]:
-    """Sections of the record: figures and seconds of the methods; those of models used otherwise in their own."""
+    """Sections of the record: figures and seconds of the methods; under "variants" those of models used otherwise."""
     record = {"figures": dict(means), "seconds_per_picture": dict(seconds)}
     for variant in variants:
-        ending = ("_adapted" if variant.adapt_steps else "") + ("_with_texture" if variant.texture else "")
-        ending += "" if variant.blend else "_without_blending"
-        if not ending:
-            continue
-        for section in ("figures", "seconds_per_picture"):
-            value = record[section].pop(str(variant))
-            own = record.setdefault(section + ending, {})
-            if variant.adapt_steps:
-                own.setdefault(variant.model, {})[str(variant.adapt_steps)] = value
-            else:
-                own[variant.model] = value
+        if variant.options:
+            own = record.setdefault("variants", {}).setdefault(variant.options, {})
+            for section in ("figures", "seconds_per_picture"):
+                own.setdefault(section, {})[variant.model] = record[section].pop(str(variant))
     return record
 
 
@@ -292,25 +274,26 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         at_256 = getattr(Protocol, name)
         parser.add_argument(f"--{name}", type=int, help=f"pixels; {at_256} at --size 256, in proportion at others")
     parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="kind of holes")
-    parser.add_argument("--texture", action="store_true", help='measure each model with texture="photo", too')
     parser.add_argument(
-        "--adapt", metavar="N", nargs="+", type=int, default=[], help="measure each model with adapt_steps=N, too"
+        "--variant",
+        metavar="OPTIONS",
+        nargs="+",
+        default=[],
+        help="measure each model with these options, too: for example blend=none,working_size=60",
     )
     parser.add_argument(
         "--dtype", choices=DTYPES, default=DTYPES[0], help="what the models compute in (default: %(default)s)"
     )
-    parser.add_argument("--no_blend", action="store_true", help="measure each model with blend=None, too")
+    parser.add_argument("--device", help="where the models compute (default: an accelerator if there is one)")
     parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
     parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
     args = parser.parse_args(arguments)
-    args.model, args.adapt = (list(dict.fromkeys(values)) for values in (args.model, args.adapt))
+    args.model, args.variant = (list(dict.fromkeys(values)) for values in (args.model, args.variant))
     for name in ("limit", "sheet_count"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
-    if any(steps < 1 for steps in args.adapt):
-        parser.error("--adapt must be at least 1; without it each model is measured as it is")
     for name in ("min_hole_size", "max_hole_size", "hole_margin"):
         if getattr(args, name) is None:
             setattr(args, name, round(getattr(Protocol, name) * args.size / Protocol.size))
@@ -322,11 +305,9 @@ def run(args: argparse.Namespace) -> None:
     protocol = Protocol(args.protocol, args.size, args.min_hole_size, args.max_hole_size, args.hole_margin)
     pictures = sorted(find_pictures(args.data), key=lambda picture: Path(picture.name).name)[: args.limit]
     methods = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
-    textures = [None, "photo"] if args.texture else [None]
-    variants = [Variant(*choice) for choice in product(args.model, [0, *args.adapt], textures)]
-    variants += [Variant(name, blend=None) for name in args.model if args.no_blend]
-    completers = {name: load_completer(name, args.dtype) for name in args.model}
-    methods |= {str(variant): model_method(completers[variant.model], variant) for variant in variants}
+    variants = [Variant(name, options) for name in args.model for options in ("", *args.variant)]
+    completers = {name: load_completer(name, args.dtype, args.device) for name in args.model}
+    methods |= {str(variant): model_method(completers[variant.model], variant.fill_options()) for variant in variants}
     models = {name: describe_model(name) for name in args.model}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()

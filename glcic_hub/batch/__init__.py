@@ -36,14 +36,12 @@ class Outcome:
     """What became of a plan.
 
     Attributes:
-        completed: how many results were written; `empty` of them had nothing to fill and are as they came, of
-            `not_learned_from` too little is known for `adapt_steps`.
+        completed: how many results were written; `empty` of them had nothing to fill and are as they came.
         failed: (what, one sentence) for each photo that has no result, those of the plan first.
     """
 
     completed: int = 0
     empty: int = 0
-    not_learned_from: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -84,7 +82,6 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
                     if report.error is None:
                         outcome.completed += 1
                         outcome.empty += report.was_empty
-                        outcome.not_learned_from += report.learned_nothing
                     else:
                         fail(plan.jobs[report.index].photo.label, report.error)
                     bar.update()
@@ -101,14 +98,17 @@ def errors_file(out: Path, share: Share) -> Path:
     return out / (f"errors-{share.rank}.jsonl" if share.count > 1 else "errors.jsonl")
 
 
-def default_processes(share: Share) -> int:
+def default_processes(share: Share, device: str | None = None) -> int:
     """One for each core, or some for each GPU; a single one where a launcher has started several of us."""
     import torch
+
+    from glcic_hub.device import accelerator_count
 
     if share.count > 1:
         return 1
     cores = torch.get_num_threads()  # as OMP_NUM_THREADS and the processor's affinity allow
-    return min(cores, PER_GPU * torch.cuda.device_count()) or cores
+    on_accelerators = PER_GPU * accelerator_count() if device is None else PER_GPU * (device != "cpu")
+    return min(cores, on_accelerators) or cores
 
 
 class _Errors:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from glcic_hub.atomic import write_whole
 from glcic_hub.batch.plan import Job
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.workflow import Settings, complete, file_of, load_model, read_pair
+from glcic_hub.workflow import Settings, complete, file_of, load_completer, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """After these errors no other picture could be written either."""
@@ -28,23 +28,21 @@ class Report(NamedTuple):
         index: which job.
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
-        learned_nothing: `adapt_steps` had no effect, because too little of the picture is known.
         is_hopeless: every other job would fail, too.
     """
 
     index: int | None
     error: str | None = None
     was_empty: bool = False
-    learned_nothing: bool = False
     is_hopeless: bool = False
 
 
 def serve(connection: Connection, settings: Settings, number: int) -> None:
     """Receive (index, job) until None comes, and send a report for each, in any order.
 
-    Computes on GPU `number` (counted round) where there is one, else on the CPU with one thread: the last bits of a
-    result may depend on the number of threads, and must not depend on the number of processes. When the parent is
-    gone, the process ends at once, but not inside the writing of a file.
+    Computes on accelerator `number` (counted round) where there are some, else on the CPU with one thread: the last
+    bits of a result may depend on the number of threads, and must not depend on the number of processes. When the
+    parent is gone, the process ends at once, but not inside the writing of a file.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sees Ctrl-C, too, and hangs up
     _Worker(connection, settings, number).run()
@@ -71,13 +69,8 @@ class _Worker:
     def _load(self) -> None:
         import torch
 
-        from glcic_hub.completion import Completer
-
         torch.set_num_threads(1)
-        count = torch.cuda.device_count()
-        self.completer = Completer(
-            load_model(self.settings.model, self.settings.dtype), f"cuda:{self.number % count}" if count else "cpu"
-        )
+        self.completer = load_completer(self.settings, self.number)
 
     def _read(self, index: int, job: Job) -> None:
         picture, hole = read_pair(job.photo, job.mask, self.settings.file_format)
@@ -87,8 +80,8 @@ class _Worker:
         if self.completer is None:  # which was reported as hopeless
             return
         is_empty = not hole.any()
-        result, note = (picture.image, None) if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(index, was_empty=is_empty, learned_nothing=note is not None)
+        result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
+        report = Report(index, was_empty=is_empty)
         self.writer.submit(self._step, index, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:

@@ -69,12 +69,10 @@ def run(args: argparse.Namespace) -> None:
 
     if plan.ignored:
         say(args, f"left out, because they are no pictures: {_counted(plan)}")
-    processes = args.processes or (default_processes(share) if plan.jobs else 1)
+    processes = args.processes or (default_processes(share, settings.device) if plan.jobs else 1)
     outcome = complete_all(plan, args.out, settings, processes, share)
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
-    if outcome.not_learned_from:
-        say(args, f"--adapt had no effect on {outcome.not_learned_from}: too little is known around their masks")
     print(args.out)
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:

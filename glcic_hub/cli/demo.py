@@ -9,7 +9,7 @@ from glcic_hub.cli.texts import DEMO_DESCRIPTION, EXIT_CODES
 from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
 from glcic_hub.errors import FailedWork
 from glcic_hub.formats import encoded
-from glcic_hub.workflow import load_model
+from glcic_hub.workflow import Settings, load_completer
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -26,6 +26,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--photo", choices=PHOTOS, default=DEFAULT_PHOTO, help="which photo (default: %(default)s)")
     options.add_model(command)
+    options.add_device(command)
     command.set_defaults(run=run)
 
 
@@ -36,11 +37,11 @@ def run(args: argparse.Namespace) -> None:
         from skimage import data
     except ImportError as error:
         raise FailedWork('the demo photo is in scikit-image: pip install "glcic-hub[demo]"') from error
-    from glcic_hub.completion import Completer
     from glcic_hub.demo import demo_pictures
 
     photo = getattr(data, args.photo)()
-    pictures, seconds = demo_pictures(photo, args.photo, Completer(load_model(args.model)))
+    completer = load_completer(Settings(model=args.model, device=args.device))
+    pictures, seconds = demo_pictures(photo, args.photo, completer)
     make_folder(args.out)
     for name, picture in pictures.items():
         path = args.out / f"{name}.png"

@@ -1,15 +1,13 @@
 """`glcic inpaint`."""
 
 import argparse
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG
 from glcic_hub.picture_files import PictureFile
-from glcic_hub.workflow import complete, file_of, load_model, read_pair
+from glcic_hub.workflow import complete, file_of, load_completer, read_pair
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -46,22 +44,9 @@ def run(args: argparse.Namespace) -> None:
     photo, mask = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
     picture, hole = read_pair(photo, mask, settings.file_format)
     if hole.any():
-        from glcic_hub.completion import Completer
-
-        completer = Completer(load_model(settings.model, settings.dtype))
-        result, note = complete(completer, picture, hole, settings, _bar)
-        if note:
-            say(args, f"--adapt has no effect: {note}")
+        result = complete(load_completer(settings), picture, hole, settings)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
     write(args.out, file_of(result, settings))
     print(args.out)
-
-
-def _bar(steps: Iterable[int]) -> Iterable[int]:
-    """The steps of the learning, with a bar on stderr."""
-    from tqdm import tqdm
-
-    seldom = 0.2 if sys.stderr.isatty() else 30  # seconds; log files keep every line
-    return tqdm(steps, desc="learning", unit="step", mininterval=seldom, file=sys.stderr, dynamic_ncols=True)

@@ -1,12 +1,13 @@
 """Options that several commands have, and the types of their values."""
 
 import argparse
+import functools
+from dataclasses import Field, fields
 
+from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_text
 from glcic_hub.workflow import Settings
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-BLENDS = ("poisson", "feather", "none")
-TEXTURES = ("none", "photo")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -18,43 +19,42 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
-    """How holes are filled; `settings_of` reads it."""
+    """How holes are filled, and with what; `settings_of` reads it."""
     add_model(parser)
-    parser.add_argument(
-        "--working-size",
-        metavar="N",
-        type=pixels,
-        help="show holes larger than N pixels to the network reduced to N; small: smoother, more coherent fills, "
-        "large: each hole at its own size, and slower (default: about the largest training holes)",
-    )
-    parser.add_argument(
-        "--blend",
-        choices=BLENDS,
-        default="poisson",
-        help="how the fill meets its surroundings: poisson shifts all of it smoothly, feather its outer half, none "
-        "leaves it as the network gave it (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--texture",
-        choices=TEXTURES,
-        default="none",
-        help="photo adds fine detail of the known parts, for grass, leaves and grain (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--adapt",
-        metavar="N",
-        type=steps,
-        default=0,
-        help="before completing, learn from the known part of each picture for N steps, for example 40; that "
-        "takes about 5 seconds on two CPU cores with bfloat16, more without, and helps a little, most where things "
-        "repeat themselves (default: %(default)s)",
-    )
+    add_fill_options(parser)
+    add_device(parser)
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
         default="auto",
         help="what the network computes in; auto is the fastest that the device has arithmetic for, float32 the most "
         "exact (default: %(default)s)",
+    )
+
+
+def add_fill_options(parser: argparse.ArgumentParser) -> None:
+    """A flag for each of the `FillOptions`; `fill_options_of` reads them."""
+    for option in fields(FillOptions):
+        help = option.metadata["help"].replace("%", "%%")
+        if "choices" in option.metadata:
+            names = choice_names(option)
+            parser.add_argument(_flag(option), choices=names, default=names[0], help=f"{help} (default: %(default)s)")
+        else:
+            parser.add_argument(_flag(option), metavar="N", type=functools.partial(_option, option), help=help)
+
+
+def fill_options_of(args: argparse.Namespace) -> FillOptions:
+    """What the flags of `add_fill_options` say."""
+    given = {option.name: getattr(args, option.name) for option in fields(FillOptions)}
+    return FillOptions(**{name: None if value == NONE else value for name, value in given.items()})
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument(
+        "--device",
+        metavar="DEVICE",
+        help="where to compute: cpu, cuda, cuda:1, mps, xpu (default: an accelerator where there is one, else cpu)",
     )
 
 
@@ -70,13 +70,22 @@ def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
     return Settings(
         model=args.model,
         dtype=None if args.dtype == "auto" else args.dtype,
-        working_size=args.working_size,
-        blend=None if args.blend == "none" else args.blend,
-        texture=None if args.texture == "none" else args.texture,
-        adapt_steps=args.adapt,
+        device=args.device,
+        options=fill_options_of(args),
         file_format=file_format,
         quality=args.quality,
     )
+
+
+def _flag(option: Field) -> str:
+    return f"--{option.name.replace('_', '-')}"
+
+
+def _option(option: Field, text: str) -> object:
+    try:
+        return from_text(option, text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def pixels(text: str) -> int:
@@ -89,17 +98,12 @@ def processes(text: str) -> int:
     return _whole_number(text, 1000)
 
 
-def steps(text: str) -> int:
-    """A number of steps; there may be none."""
-    return _whole_number(text, 10_000, least=0)
-
-
 def _quality(text: str) -> int:
     return _whole_number(text, 100)
 
 
-def _whole_number(text: str, largest: int, least: int = 1) -> int:
+def _whole_number(text: str, largest: int) -> int:
     # Python reads no numbers of thousands of digits
-    if not (text.isdecimal() and len(text) <= 2 * len(str(largest)) and least <= int(text) <= largest):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {largest}")
+    if not (text.isdecimal() and len(text) <= 2 * len(str(largest)) and 1 <= int(text) <= largest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {largest}")
     return int(text)

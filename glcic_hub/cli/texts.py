@@ -53,7 +53,6 @@ examples:
   glcic inpaint photo.jpg mask.png -o photo.jpg --force          replaces the input
   glcic inpaint photo.png mask.png -o small.webp --quality 80    lossy
   glcic inpaint photo.png mask.png -o out.png --model ./my-model --blend feather
-  glcic inpaint facade.jpg mask.png -o out.png --adapt 40        learns from the photo first
 
 {EXIT_CODES}"""
 

@@ -6,8 +6,8 @@ ones.
 
 from typing import NamedTuple
 
-from glcic_hub.completion import CONTEXT
 from glcic_hub.export.graph import Graph, resized, scalar, sides
+from glcic_hub.filling.completer import CONTEXT
 
 LONGEST_SIDE = 512
 """Of what the network is shown, pixels (or twice the model's `sample_size`); it bounds time and memory."""

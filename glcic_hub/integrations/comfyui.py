@@ -6,16 +6,18 @@ ComfyUI finds it by a file `custom_nodes/glcic.py` with this line:
 """
 
 import functools
+from dataclasses import Field, fields
 
 import torch
 
-from glcic_hub.blending import BLENDS
-from glcic_hub.completion import TEXTURES, Completer
+from glcic_hub.device import choose_device
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.options import NONE, FillOptions, choice_names
 from glcic_hub.integrations.tensors import completed
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 
-NONE = "none"
-"""How the menus show None."""
+AUTOMATIC = -1
+"""How the inputs write a number of pixels that is not given."""
 
 
 class GLCICInpaint:
@@ -34,35 +36,18 @@ class GLCICInpaint:
                 "image": ("IMAGE",),
                 "mask": ("MASK", {"tooltip": "1 = fill; one for each picture, or one for all"}),
                 "model": (embedded_models(), {"default": DEFAULT_NAME}),
-                "working_size": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 4096,
-                        "tooltip": "larger holes are shown to the network reduced to this size (pixels); 0 = automatic",
-                    },
-                ),
-                "blend": (
-                    [blend or NONE for blend in BLENDS],
-                    {"default": "poisson", "tooltip": "how the fill is made to meet the known pixels"},
-                ),
-                "texture": (
-                    [texture or NONE for texture in TEXTURES],
-                    {"default": NONE, "tooltip": "photo: fine detail from the known parts of the photo; suits nature"},
-                ),
+                **{option.name: _input(option) for option in fields(FillOptions)},
             }
         }
 
-    def complete(
-        self, image: torch.Tensor, mask: torch.Tensor, model: str, working_size: int, blend: str, texture: str
-    ) -> tuple[torch.Tensor]:
+    def complete(self, image: torch.Tensor, mask: torch.Tensor, model: str, **options) -> tuple[torch.Tensor]:
         """Complete a batch.
 
         Args:
             image: float (B, H, W, C), RGB in [0, 1]; channels after the third (alpha) are not touched.
             mask: float (B, H, W) or (H, W), from 0.5 on = fill. One of image and mask may be a single one for all.
-            model, working_size, blend, texture: as `INPUT_TYPES` lists them.
+            model: the name of an embedded model.
+            **options: the fields of `FillOptions`, in the form of `INPUT_TYPES`.
 
         Returns:
             The pictures (B, H, W, C), new tensors of the type of `image`, in a tuple.
@@ -81,22 +66,28 @@ class GLCICInpaint:
             raise ValueError(
                 f"got {len(fill)} masks for {len(image)} images; give one for each image, or a single one for all"
             )
-        options = {
-            "working_size": working_size or None,
-            "blend": None if blend == NONE else blend,
-            "texture": None if texture == NONE else texture,
-        }
+        how = FillOptions(**{name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()})
         completer = _completer(model)
         count = max(len(fill), len(image))
         pairs = zip(image.expand(count, -1, -1, -1), fill.expand(count, -1, -1))
-        colours = torch.stack([completed(completer, picture[..., :3], own, **options) for picture, own in pairs])
+        colours = torch.stack([completed(completer, picture[..., :3], own, how) for picture, own in pairs])
         return (torch.cat([colours, image[..., 3:].expand(count, -1, -1, -1)], dim=-1),)
 
 
 @functools.cache
 def _completer(name: str) -> Completer:
     """An embedded model, loaded once and kept."""
-    return Completer(GLCICModel.from_pretrained(name), "cuda" if torch.cuda.is_available() else "cpu")
+    return Completer(GLCICModel.from_pretrained(name), choose_device())
+
+
+def _input(option: Field) -> tuple:
+    """One of the `FillOptions` as ComfyUI wants an input described."""
+    tooltip = option.metadata["help"]
+    if "choices" in option.metadata:
+        names = choice_names(option)
+        return names, {"default": names[0], "tooltip": tooltip}
+    _, most = option.metadata["range"]
+    return "INT", {"default": AUTOMATIC, "min": AUTOMATIC, "max": most, "tooltip": f"{tooltip}; {AUTOMATIC} = without"}
 
 
 NODE_CLASS_MAPPINGS = {"GLCICInpaint": GLCICInpaint}

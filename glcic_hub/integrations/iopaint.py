@@ -2,10 +2,12 @@
 
     python -m glcic_hub.integrations.iopaint start --model=glcic-scenes
 
-is IOPaint's own command line, which then knows them. Other programs call `register()` before they make a ModelManager.
+is IOPaint's own command line, which then knows them, and the flags of `glcic inpaint` that say how holes are filled
+(`--texture none`). Other programs call `register()` before they make a ModelManager.
 Of what IOPaint pins, old releases of diffusers among them, nothing is used but huggingface_hub.
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -21,12 +23,16 @@ except ModuleNotFoundError as error:
         sys.exit(message)
     raise ModuleNotFoundError(message, name=error.name) from error
 
-from glcic_hub.completion import Completer
+from glcic_hub.cli.options import add_fill_options, fill_options_of
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import DEFAULTS, FillOptions
+from glcic_hub.images import paste
 from glcic_hub.model import GLCICModel, embedded_models
 
 
 class GLCIC(InpaintModel):
-    """What the models have in common; `register` makes a class of each, whose `name` is the model's."""
+    """What the models have in common; `register` makes a class of each, with the model's `name` and its `options`."""
 
     is_erase_model = True  # listed with the models that take no prompt
 
@@ -53,22 +59,27 @@ class GLCIC(InpaintModel):
         Returns:
             uint8 (H, W, 3), BGR as IOPaint wants it; the known pixels are those of `image`, which stays as it is.
         """
-        fill = mask.reshape(mask.shape[:2]) > 127
-        completed = image.copy()
-        completed[fill] = np.rint(self.completer(image, fill)[fill] * 255)
-        return completed[..., ::-1]
+        hole = mask.reshape(mask.shape[:2]) > 127
+        return paste(image, fill(self.completer, image, hole, self.options), hole)[..., ::-1]
 
 
-def register() -> list[str]:
-    """Make IOPaint know the embedded models; returns their names. Calling it again changes nothing."""
+def register(options: FillOptions = DEFAULTS) -> list[str]:
+    """Make IOPaint know the embedded models; returns their names. Calling it again changes the options alone.
+
+    Args:
+        options: how they fill holes.
+    """
     names = embedded_models()
     for name in names:
-        if name not in models:
-            models[name] = type(name, (GLCIC,), {"name": name})
+        models[name] = type(name, (GLCIC,), {"name": name, "options": options})
+        if name not in AVAILABLE_MODELS:
             AVAILABLE_MODELS.append(name)  # what the help of the command line lists
     return names
 
 
 if __name__ == "__main__":
-    register()
+    ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_fill_options(ours)
+    args, sys.argv[1:] = ours.parse_known_args()  # what is left is IOPaint's
+    register(fill_options_of(args))
     entry_point()

@@ -9,13 +9,15 @@ spandrel sees the weights alone. The mean colour and the sizes of the training a
 the result would be worse without a sign of it; therefore only weights whose model is known are loaded.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from spandrel import MAIN_REGISTRY, Architecture, ArchRegistry, ArchSupport, MaskedImageModelDescriptor, ModelTiling
 from spandrel.util import KeyCondition
 
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import ReadyCompleter
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.integrations.tensors import completed
 from glcic_hub.model import GLCICModel, embedded_models
 
@@ -25,11 +27,13 @@ class GLCICArch(Architecture[GLCICModel]):
 
     Args:
         *models: folders or Hub repositories of models beside the embedded ones.
+        **options: how holes are filled, the fields of `FillOptions`.
     """
 
-    def __init__(self, *models: str | Path):
+    def __init__(self, *models: str | Path, **options):
         super().__init__(id="GLCIC", detect=KeyCondition.has_all("network.blocks.0.0.weight", "network.output.weight"))
         self.models = [*models, *embedded_models()]
+        self.options = FillOptions(**options)
 
     def load(self, state_dict: dict[str, torch.Tensor]) -> MaskedImageModelDescriptor[GLCICModel]:
         """Find the model whose weights these are.
@@ -54,25 +58,36 @@ class GLCICArch(Architecture[GLCICModel]):
                     input_channels=3,
                     output_channels=3,
                     tiling=ModelTiling.INTERNAL,
-                    call_fn=_complete,
+                    call_fn=self._call_of_one_model(),
                 )
         raise ValueError(
             f"these are not the weights of {', '.join(map(str, self.models))}, and a weights file does not say the "
             "model's mean colour: name the folder that has its config.json too, register(folder)"
         )
 
+    def _call_of_one_model(self) -> Callable[[GLCICModel, torch.Tensor, torch.Tensor], torch.Tensor]:
+        ready = ReadyCompleter()
 
-def register(*models: str | Path, registry: ArchRegistry = MAIN_REGISTRY) -> None:
+        def call(model: GLCICModel, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            """Image (1, 3, H, W) in [0, 1] and mask (1, 1, H, W), 1 = fill, to the completed (1, 3, H, W)."""
+            hole = mask[0, 0] >= 0.5
+            return completed(ready.of(model), image[0].permute(1, 2, 0), hole, self.options).permute(2, 0, 1)[None]
+
+        return call
+
+
+def register(*models: str | Path, registry: ArchRegistry = MAIN_REGISTRY, **options) -> None:
     """Make spandrel know our models.
 
     Args:
         *models: folders or Hub repositories of models beside the embedded ones.
         registry: the registry of the `ModelLoader`; without it the one that all loaders share.
+        **options: how holes are filled, the fields of `FillOptions`.
 
     Raises:
         spandrel.DuplicateArchitectureError: the registry knows the architecture already.
     """
-    registry.add(ArchSupport.from_architecture(GLCICArch(*models)))
+    registry.add(ArchSupport.from_architecture(GLCICArch(*models, **options)))
 
 
 def _same(known: dict[str, torch.Tensor], state_dict: dict[str, torch.Tensor]) -> bool:
@@ -80,8 +95,3 @@ def _same(known: dict[str, torch.Tensor], state_dict: dict[str, torch.Tensor]) -
     return known.keys() == state_dict.keys() and all(
         torch.equal(value.to(state_dict[key].dtype), state_dict[key].cpu()) for key, value in known.items()
     )
-
-
-def _complete(model: GLCICModel, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """spandrel's call: image (1, 3, H, W) in [0, 1], mask (1, 1, H, W) with 1 = fill, to (1, 3, H, W)."""
-    return completed(Completer(model), image[0].permute(1, 2, 0), mask[0, 0] >= 0.5).permute(2, 0, 1)[None]

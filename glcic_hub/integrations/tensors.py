@@ -2,24 +2,28 @@
 
 import torch
 
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import DEFAULTS, FillOptions
 
 
-def completed(completer: Completer, image: torch.Tensor, fill: torch.Tensor, **options) -> torch.Tensor:
+def completed(
+    completer: Completer, image: torch.Tensor, mask: torch.Tensor, options: FillOptions = DEFAULTS
+) -> torch.Tensor:
     """Complete one picture that is a tensor.
 
     Args:
         completer: the model, made ready.
-        image: float (H, W, 3), RGB in [0, 1]; the network sees it in 8 bits. What lies under `fill` has no influence.
-        fill: bool (H, W), True = fill.
-        **options: those of `Completer.__call__`.
+        image: float (H, W, 3), RGB in [0, 1]; the network sees it in 8 bits. What lies under the mask has no influence.
+        mask: bool (H, W), True = fill.
+        options: how holes are filled.
 
     Returns:
-        A new tensor of the shape, type and device of `image`, with the same samples outside `fill`.
+        A new tensor of the shape, type and device of `image`, with the same samples outside the mask.
 
     Raises:
-        ValueError: `fill` covers the whole picture.
+        ValueError: the mask covers the whole picture.
     """
     rgb = (image.float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-    filled = torch.from_numpy(completer(rgb, fill.cpu().numpy(), **options)).to(image)
-    return torch.where(fill[..., None], filled, image)
+    filled = torch.from_numpy(fill(completer, rgb, mask.cpu().numpy(), options)).to(image)
+    return torch.where(mask[..., None], filled, image)

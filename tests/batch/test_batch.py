@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from glcic_hub import cli
-from glcic_hub.adaptation import adapted
-from glcic_hub.completion import Completer
 from glcic_hub.model import GLCICModel
 from tests.batch.conftest import HOLE, batch, end, files, make_photos, make_tar, opened, samples, save, start
+from tests.fills import filled
 
 LONG = "n" * 251
 GOOD = {
@@ -87,7 +86,7 @@ class TestMixedFolder:
         assert sorted(files(mixed / "out")) == results
 
     def test_results_are_those_of_the_network_and_known_pixels_stay(self, mixed, done, model):
-        completer = Completer(GLCICModel.from_pretrained(model), "cpu")
+        loaded = GLCICModel.from_pretrained(model)
         for seed, name in enumerate(GOOD):
             photo, result = samples(seed), opened(mixed / "out" / Path(name).with_suffix(".png"))
             if name == "grey.tif":
@@ -96,7 +95,7 @@ class TestMixedFolder:
             if name == "empty mask.png":
                 np.testing.assert_array_equal(result, photo)
             elif name not in ("grey.tif", "rotated.png"):
-                fill = completer(photo, HOLE)[HOLE] * 255
+                fill = filled(loaded, photo, HOLE)[HOLE] * 255
                 assert np.abs(result[HOLE] - fill).max() < 1.01  # a level more where the number of threads differs
             else:
                 assert (result[HOLE] != photo[HOLE]).any()
@@ -167,25 +166,6 @@ class TestOptions:
         assert (code, err) == (0, "glcic batch: 3 completed, 0 done before, 0 failed")
         assert files(tmp_path / "new" / "out") == first
 
-    def test_each_picture_is_learned_from_first_where_enough_of_it_is_known(self, tmp_path, model):
-        make_photos(tmp_path, 3)
-        save(~HOLE, tmp_path / "masks" / "001.png")
-        arguments = ["photos", "--masks", "masks", "--model", model, "--processes", 2]
-        assert batch(tmp_path, *arguments, "-o", "plain")[0] == 0
-        code, _, err = batch(tmp_path, *arguments, "-o", "adapted", "--adapt", 3)
-        assert code == 0
-        lines = [
-            "3 completed, 0 done before, 0 failed",
-            "--adapt had no effect on 1: too little is known around their masks",
-        ]
-        assert err.splitlines() == [f"glcic batch: {line}" for line in lines]
-        own = adapted(Completer(GLCICModel.from_pretrained(model)), samples(2), HOLE, 3)
-        wanted = np.where(HOLE[..., None], np.rint(own(samples(2), HOLE) * 255), samples(2))
-        plain, result = ([opened(tmp_path / way / f"00{n}.png") for n in range(3)] for way in ("plain", "adapted"))
-        assert np.abs(result[2] - wanted).max() <= 1  # it was computed with another number of threads
-        np.testing.assert_array_equal(result[1], plain[1])
-        assert all(np.abs(result[n].astype(int) - plain[n]).max() > 1 for n in (0, 2))
-
     def test_transparency_format_and_quality(self, tmp_path, model):
         rgba = samples(0, 4)
         rgba[..., 3] = np.where(HOLE, 0, 255)
@@ -226,10 +206,11 @@ class TestOptions:
         assert code == 0, err
         import torch
 
-        completer = Completer(GLCICModel.from_pretrained(model, dtype=torch.bfloat16), "cpu")
+        loaded = GLCICModel.from_pretrained(model, dtype=torch.bfloat16)
+        settings = {"working_size": 8, "blend": None, "texture": "photo"}
         result = opened(tmp_path / "out" / "a.png")[HOLE].astype(float)
-        assert np.abs(result - 255 * completer(samples(0), HOLE, None, 8, None, "photo")[HOLE]).max() < 1.01
-        assert np.abs(result - 255 * completer(samples(0), HOLE)[HOLE]).max() > 10
+        assert np.abs(result - 255 * filled(loaded, samples(0), HOLE, **settings)[HOLE]).max() < 1.01
+        assert np.abs(result - 255 * filled(loaded, samples(0), HOLE)[HOLE]).max() > 10
 
 
 class TestWrongUse:

@@ -25,7 +25,8 @@ from PIL import Image
 
 from glcic_hub.batch.plan import Share, make_plan
 from glcic_hub.batch.pool import work_off
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import padded_input
 from glcic_hub.workflow import Settings
@@ -134,7 +135,7 @@ def _make_ready(height: int, width: int, hole: int) -> None:
     model = GLCICModel.from_pretrained()
     completer = _Recorder(model)
     photo, mask = photo_of(height, width), hole_in(height, width, hole)
-    completer(photo, mask)
+    fill(completer, photo, mask)
     calls = completer.calls.copy()
     assert calls, "the completion does not call the network where it is recorded"
 
@@ -150,7 +151,7 @@ def _make_ready(height: int, width: int, hole: int) -> None:
         for call in calls:
             Completer._run(completer, *call)
 
-    _steps = {"full frame": full_frame, "network": network, "completion": lambda: completer(photo, mask)}
+    _steps = {"full frame": full_frame, "network": network, "completion": lambda: fill(completer, photo, mask)}
 
 
 def _repeat(step: str, times: int) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from glcic_hub.filling.windows import Window, complete_window
 from glcic_hub.masks import bounding_box
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import fold_batchnorm, padded_input
-from glcic_hub.receptive_field import Window, complete_window
 from tests.benchmark.machine import has_bf16
 from tests.benchmark.peers import MiGan, migan_inputs, migan_is_missing
 from train.evaluate import INPAINT_RADIUS, pasted

@@ -10,7 +10,7 @@ import cv2
 import torch
 
 import glcic_hub
-from glcic_hub.completion import fastest_dtype
+from glcic_hub.filling.completer import fastest_dtype
 from glcic_hub.model import DEFAULT_NAME
 
 PACKAGES = ("torch", "opencv-python-headless", "onnxruntime", "diffusers", "numpy", "scipy")

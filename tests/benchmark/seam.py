@@ -11,13 +11,15 @@ import torch
 from PIL import Image
 from skimage import data
 
-from glcic_hub.blending import NEIGHBOURS, correct_seam
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.fill import fill
+from glcic_hub.filling.seam import NEIGHBOURS, correct_seam
+from glcic_hub.images import paste
 from glcic_hub.masks import bounding_box
 from glcic_hub.model import GLCICModel
 from tests.benchmark.peers import MiGan, migan_inputs, migan_is_missing
 from tests.benchmark.progress import Progress
-from train.evaluate import INPAINT_RADIUS, centre_crop, pasted
+from train.evaluate import INPAINT_RADIUS, centre_crop
 
 PICTURE_SIZE = 256
 HOLE_SIDES = (20, 27)  # pixels, least and largest; the pipeline shows them without reducing
@@ -102,17 +104,18 @@ def _ways(
     model: GLCICModel, completer: Completer, migan: MiGan | None, picture: np.ndarray, hole: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The picture completed in every way, uint8 (H, W, 3) each."""
-    fill = _network_fill(model, picture, hole)
-    corrected = correct_seam(fill, picture.astype(np.float32) / 255, hole, ~hole)
-    frame = np.rint(fill * 255).astype(np.uint8)
-    composite = pasted(picture, fill, hole)
+    raw = _network_fill(model, picture, hole)
+    values = np.where(hole[..., None], raw, picture.astype(np.float32) / 255)
+    corrected = correct_seam(values, hole, ~hole)
+    frame = np.rint(raw * 255).astype(np.uint8)
+    composite = paste(picture, raw, hole)
     ways = {
         "the photo itself": picture,
         "network, pasted": composite,
-        "network, seam corrected": pasted(picture, corrected, hole),
+        "network, seam corrected": paste(picture, corrected, hole),
         "network, seamlessClone": _cloned(frame, composite, hole, 0),
         "network, seamlessClone widened": _cloned(frame, composite, hole, CLONE_WIDENED),
-        "pipeline": pasted(picture, completer(picture, hole), hole),
+        "pipeline": paste(picture, fill(completer, picture, hole), hole),
         "Telea": cv2.inpaint(picture, hole.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA),
         "Navier-Stokes": cv2.inpaint(picture, hole.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_NS),
     }

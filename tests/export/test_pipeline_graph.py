@@ -5,10 +5,10 @@ import pytest
 import torch
 from skimage import data
 
-from glcic_hub.completion import Completer
 from glcic_hub.export import PRECISIONS, export_onnx
 from glcic_hub.masks import random_strokes
 from tests.export.conftest import box, completer, psnr, runner
+from tests.fills import filled
 
 HOLES = {
     "small": box((199, 301), slice(60, 80), slice(120, 145)),
@@ -32,7 +32,7 @@ def complete_exactly(embedded):
 
 def by_python(model, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     model.compute_dtype = torch.float32
-    fill = Completer(model)(photo, mask)
+    fill = filled(model, photo, mask)
     return np.where(mask[..., None], np.rint(255 * fill).astype(np.uint8), photo)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from glcic_hub.completion import CONTEXT
 from glcic_hub.export.graph import Graph
 from glcic_hub.export.view import LONGEST_SIDE, Sizes, corners, grow, scale_of, span_of
-from glcic_hub.windows import find_holes, view_of
+from glcic_hub.filling.completer import CONTEXT
+from glcic_hub.filling.holes import find_holes, view_of
 from tests.export.conftest import box, runner
 
 SAMPLE_SIZE, LARGEST_SIZE = SIZES = Sizes(64, 36)

@@ -102,9 +102,7 @@ def array_case(rng: Random, is_tensor: bool) -> str:
     before = [copy_of(photo), copy_of(mask)]
     try:
         with deadline(), warnings.catch_warnings(action="error"):
-            result = pipeline()(
-                photo, mask, output_type=output_type, blend=rng.choice(("poisson", "feather", None))
-            ).images
+            result = pipeline()(photo, mask, output_type=output_type, blend=rng.choice(("poisson", None))).images
     except FileNotFoundError as error:
         assert "no file of this name" in str(error)
         ending = type(error).__name__

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from glcic_hub.completion import Completer
 from glcic_hub.model import GLCICModel
 from tests.convert import foreign, torch7_writer
+from tests.fills import filled
 from tests.hostile.commands import deadline, is_one_sentence, run
 from tests.hostile.limits import memory_limit
 from tests.hostile.mutations import VALUES, damaged, damaged_json, damaged_safetensors
@@ -54,7 +54,7 @@ def model_case(rng: Random, folder: Path) -> str:
     hole = np.zeros((16, 20), bool)
     hole[4:9, 5:12] = True
     with deadline(), memory_limit(), warnings.catch_warnings(action="error"):
-        fill = Completer(model)(np.full((16, 20, 3), 128, np.uint8), hole)
+        fill = filled(model, np.full((16, 20, 3), 128, np.uint8), hole)
     assert np.isfinite(fill).all() and fill[~hole].max() == 0 and fill.min() >= 0 and fill.max() <= 1
     return "loaded"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from glcic_hub.completion import Completer
 from glcic_hub.model import MAX_SAMPLE_SIZE, GLCICModel
+from tests.fills import filled
 from tests.hostile.checkpoint_cases import CONFIG, small_weights
 from tests.hostile.kinds import attempt
 
@@ -68,4 +68,4 @@ def test_weights_that_are_too_large_to_compute_with():
         model.network.blocks[0][0].weight.mul_(1e38)
         model.network.blocks[1][0].weight.mul_(1e38)
     with pytest.raises(ValueError, match="the model's values are not finite"):
-        Completer(model)(np.full((16, 20, 3), 200, np.uint8), np.eye(16, 20, dtype=bool))
+        filled(model, np.full((16, 20, 3), 200, np.uint8), np.eye(16, 20, dtype=bool))

@@ -12,7 +12,13 @@ from glcic_hub.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAM
 from glcic_hub.model import embedded_models
 from tests.integrations.tools import assert_completed, run_with
 
-AUTOMATIC = {"model": "glcic-scenes", "working_size": 0, "blend": "poisson", "texture": "none"}
+AUTOMATIC = {
+    "model": "glcic-scenes",
+    "padding_mask_crop": -1,
+    "working_size": -1,
+    "blend": "poisson",
+    "texture": "none",
+}
 
 GRAPH = """
 import os
@@ -68,7 +74,7 @@ def test_the_class_is_what_comfyui_asks_for():
         ({}, {}),
         ({"working_size": 20}, {"working_size": 20}),
         ({"blend": "none"}, {"blend": None}),
-        ({"blend": "feather", "texture": "photo"}, {"blend": "feather", "texture": "photo"}),
+        ({"texture": "photo", "padding_mask_crop": 4}, {"texture": "photo", "padding_mask_crop": 4}),
     ],
 )
 def test_it_does_what_the_pipeline_does(options, same, image, mask, picture, fill, expected):

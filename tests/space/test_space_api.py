@@ -1,6 +1,5 @@
 """The Space called by programs: right answers, sentences for errors, many callers at once."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,15 +23,6 @@ def expected(photo, hole, model_folder) -> np.ndarray:
     return np.asarray(GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), hole).images[0])
 
 
-def sent(job) -> list:
-    """All that the server has sent about a job that is done: the client keeps it."""
-
-    async def updates() -> list:
-        return [update async for update in job]
-
-    return asyncio.run(updates())
-
-
 def test_one_photo(client, photo, mask, expected):
     path = client.predict(image=handle_file(photo), mask=handle_file(mask), api_name="/inpaint")
     assert path.endswith(".png")
@@ -40,41 +30,9 @@ def test_one_photo(client, photo, mask, expected):
 
 
 def test_detail_from_the_photo(client, photo, mask, hole, model_folder):
-    path = client.predict(image=handle_file(photo), mask=handle_file(mask), detail=True, api_name="/inpaint")
+    path = client.predict(image=handle_file(photo), mask=handle_file(mask), texture="photo", api_name="/inpaint")
     pipe = GLCICPipeline.from_pretrained(model_folder)
     assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), hole, texture="photo").images[0])
-
-
-def test_learning_from_the_photo(client, photo, mask, hole, model_folder):
-    wanted = GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), hole, adapt_steps=20).images[0]
-    path = client.predict(image=handle_file(photo), mask=handle_file(mask), steps=20, api_name="/inpaint")
-    assert np.array_equal(np.asarray(Image.open(path)), wanted)
-    files = [handle_file(photo)], [handle_file(mask)]
-    (path,) = client.predict(photos=files[0], mask_files=files[1], steps=20, api_name="/inpaint_batch")
-    assert np.array_equal(np.asarray(Image.open(path)), wanted)
-    with pytest.raises(AppError, match="from 0 to 200 steps"):
-        client.predict(image=handle_file(photo), mask=handle_file(mask), steps=201, api_name="/inpaint")
-
-
-def test_the_steps_are_shown_while_it_learns(client, photo, mask):
-    job = client.submit(image=handle_file(photo), mask=handle_file(mask), steps=200, api_name="/inpaint")
-    job.result()
-    shown = [unit for update in sent(job) for unit in getattr(update, "progress_data", None) or []]
-    assert {(unit.desc, unit.length) for unit in shown} == {("Learning from the photo", 200)}
-    assert all(0 <= unit.index <= 200 for unit in shown) and len({unit.index for unit in shown}) > 1
-
-
-def test_where_too_little_is_known_the_caller_is_told(client, photo, tmp_path):
-    mask = Image.new("1", Image.open(photo).size, 1)
-    mask.paste(0, (0, 0, 10, 10))
-    mask.save(tmp_path / "mask.png")
-    files = [handle_file(photo)] * 2, [handle_file(tmp_path / "mask.png")]
-    job = client.submit(photos=files[0], mask_files=files[1], steps=20, api_name="/inpaint_batch")
-    assert len(job.result()) == 2
-    logs = [update.log for update in sent(job) if getattr(update, "log", None)]
-    assert [level for _, level in logs] == ["warning"] * 2
-    for number, (sentence, _) in enumerate(logs, start=1):
-        assert sentence.startswith(f"Photo {number} of 2: Too little of this photo is known")
 
 
 def test_several_photos(client, photo, mask, expected):

@@ -123,33 +123,18 @@ def test_a_painted_photo_is_completed(page, photo):
 
 
 @pytest.mark.parametrize("page", [DESKTOP], indirect=True)
-def test_detail_from_the_photo_is_a_tick_away(page, photo, mask, hole, model_folder):
+def test_texture_from_the_photo_is_a_click_away(page, photo, mask, hole, model_folder):
     open_photo(page, photo)
     page.click("#options button")
     page.set_input_files("#mask input[type=file]", mask)
     page.wait_for_timeout(2 * SECOND)
-    page.get_by_label("Fine detail from the photo").check()
+    page.locator("#texture").get_by_label("photo").check()
     complete(page)
     grown = ndimage.distance_transform_edt(~hole) <= GROWN
     pipe = GLCICPipeline.from_pretrained(model_folder)
     plain, detailed = (pipe(Image.open(photo), grown, texture=texture).images[0] for texture in (None, "photo"))
     assert np.array_equal(download(page), detailed)
     assert not np.array_equal(plain, detailed)
-
-
-@pytest.mark.parametrize("page", [DESKTOP], indirect=True)
-def test_the_page_learns_from_the_photo_first(page, photo, mask, hole, model_folder):
-    open_photo(page, photo)
-    page.click("#options button")
-    page.set_input_files("#mask input[type=file]", mask)
-    page.wait_for_timeout(2 * SECOND)
-    page.locator("#steps input[type=number]").fill("20")
-    complete(page)
-    grown = ndimage.distance_transform_edt(~hole) <= GROWN
-    pipe = GLCICPipeline.from_pretrained(model_folder)
-    plain, learned = (pipe(Image.open(photo), grown, adapt_steps=steps).images[0] for steps in (0, 20))
-    assert np.array_equal(download(page), learned)
-    assert not np.array_equal(plain, learned)
 
 
 def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, hole):

@@ -12,8 +12,9 @@ from scipy import ndimage
 from skimage import data
 
 from glcic_hub import GLCICPipeline, images
-from glcic_hub.completion import Completer
 from glcic_hub.demo import demo_pictures
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.options import FillOptions
 from spaces_app import work
 from tests.random_models import random_model
 
@@ -208,43 +209,12 @@ def test_results_go_when_their_time_is_over(monkeypatch):
     assert recent.is_dir() and not old.exists()
 
 
-def test_detail_is_that_of_the_pipeline(photo, hole, model_folder):
+def test_the_options_are_those_of_the_pipeline(photo, hole, model_folder):
     opened = work.open_photo(photo)
-    result = work.complete(opened, hole, detail=True)
+    result = work.complete(opened, hole, options=FillOptions(texture="photo"))
     wanted = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole, texture="photo").images[0]
     assert np.array_equal(pixels(result.photo), pixels(wanted))
     assert not np.array_equal(pixels(result.photo), pixels(work.complete(opened, hole).photo))
-
-
-@pytest.mark.parametrize("detail", [False, True])
-def test_learning_is_that_of_the_pipeline_and_can_be_watched(photo, hole, model_folder, detail):
-    opened, seen = work.open_photo(photo), []
-
-    def watched(steps):
-        for step in steps:
-            seen.append(step)
-            yield step
-
-    result = work.complete(opened, hole, detail=detail, steps=20, progress=watched)
-    pipe, texture = GLCICPipeline.from_pretrained(model_folder), "photo" if detail else None
-    wanted = pipe(opened.image, hole, texture=texture, adapt_steps=20).images[0]
-    assert np.array_equal(pixels(result.photo), pixels(wanted))
-    assert not np.array_equal(pixels(result.photo), pixels(work.complete(opened, hole, detail=detail).photo))
-    assert seen == list(range(20)) and result.note is None
-
-
-def test_where_too_little_is_known_the_visitor_is_told_and_the_photo_completed(photo):
-    opened, mask = work.open_photo(photo), np.ones((199, 301), bool)
-    mask[:10, :10] = False
-    result = work.complete(opened, mask, steps=20)
-    assert result.note.startswith("Too little of this photo is known")
-    assert np.array_equal(pixels(result.photo), pixels(work.complete(opened, mask).photo))
-
-
-@pytest.mark.parametrize("steps", [-1, 201])
-def test_steps_are_bounded(photo, hole, steps):
-    with pytest.raises(ValueError, match=f"from 0 to 200 steps; got {steps}"):
-        work.complete(work.open_photo(photo), hole, steps=steps)
 
 
 @pytest.mark.parametrize(("grow", "feather"), [(-1, 0), (65, 0), (4, -1), (4, 65)])

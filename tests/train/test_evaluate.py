@@ -6,7 +6,6 @@ import runpy
 import subprocess
 import sys
 import tarfile
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,13 +16,14 @@ from PIL import Image
 from skimage import data as photos
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from glcic_hub.adaptation import adapted
-from glcic_hub.completion import Completer
+from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.options import FillOptions
+from glcic_hub.images import paste
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import GLCICModel
 from train import evaluate
 from train.dataset import find_pictures
-from train.evaluate import DTYPES, Protocol, centre_crop, figures, load_completer, main, opencv_method, pasted
+from train.evaluate import DTYPES, Protocol, centre_crop, figures, load_completer, main, opencv_method
 from train.feature_distance import feature_distance, picture_maps
 
 FACES = Protocol("box", 64, 15, 25, 5)
@@ -100,7 +100,7 @@ def test_difference_does_not_wrap_around():
 def test_fill_is_rounded_and_pasted_into_the_hole_alone():
     truth, _, mask = noisy_pair()
     before = truth.copy()
-    result = pasted(truth, np.full(truth.shape, 100.6 / 255, np.float32), mask)
+    result = paste(truth, np.full(truth.shape, 100.6 / 255, np.float32), mask)
     assert (result[mask] == 101).all()
     assert np.array_equal(result[~mask], truth[~mask])
     assert np.array_equal(truth, before)
@@ -223,7 +223,7 @@ def test_features_are_measured_when_asked_for(folder, tmp_path):
         truth, mask = centre_crop(picture.decode(), 64), FACES.hole(index)
         blanked = truth.copy()
         blanked[mask] = 0
-        result = pasted(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
+        result = paste(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
         distances.append(feature_distance(picture_maps(result), picture_maps(truth), mask))
     assert record["figures"]["telea"]["feature_distance"] == pytest.approx(np.mean(distances), abs=1e-4)
     assert "kid_x1000" in record["figures"]["telea"]
@@ -279,76 +279,27 @@ def test_folder_and_shard_and_their_order_give_the_same_figures(folder, tmp_path
 def test_texture_is_measured_beside_the_plain_completion(folder, model_folder, tmp_path, capsys):
     name = str(model_folder)
     options = ["--data", str(folder), "--model", name, *SMALL]
-    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--texture")
+    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--variant", "texture=photo")
     assert record["figures"] == plain["figures"] and record["seconds_per_picture"].keys() == plain["figures"].keys()
     completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
-    textured = {"telea": completer, "with": partial(completer, texture="photo")}
+    plain_method, with_texture = (evaluate.model_method(completer, FillOptions(texture=way)) for way in (None, "photo"))
+    textured = {"telea": plain_method, "with": with_texture}
     expected, _, _ = evaluate.evaluate(sorted(find_pictures([folder]), key=lambda p: p.name), textured, FACES)
-    assert record["figures_with_texture"] == {name: expected["with"]}
+    assert record["variants"]["texture=photo"]["figures"] == {name: expected["with"]}
     assert expected["with"] != record["figures"][name]
-    assert f"{name} + texture" in capsys.readouterr().out
+    assert f"{name} texture=photo" in capsys.readouterr().out
 
 
 def test_the_network_without_blending_is_measured_beside_it(folder, model_folder, tmp_path):
     name = str(model_folder)
     options = ["--data", str(folder), "--model", name, *SMALL]
-    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--no_blend")
+    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--variant", "blend=none")
     completer = Completer(GLCICModel.from_pretrained(name, dtype=torch.float32))
-    raw = {"telea": completer, "without": partial(completer, blend=None)}
+    method = evaluate.model_method(completer, FillOptions(blend=None))
+    raw = {"telea": method, "without": method}
     expected, _, _ = evaluate.evaluate(sorted(find_pictures([folder]), key=lambda p: p.name), raw, FACES)
-    assert record["figures_without_blending"] == {name: expected["without"]}
+    assert record["variants"]["blend=none"]["figures"] == {name: expected["without"]}
     assert record["figures"] == plain["figures"] and expected["without"] != plain["figures"][name]
-
-
-@pytest.mark.parametrize("texture", [None, "photo"])
-def test_learning_from_each_picture_is_measured_beside_the_plain_completion(
-    folder, model_folder, tmp_path, capsys, texture
-):
-    name, options = str(model_folder), ["--texture"] if texture else []
-    record = record_of(
-        tmp_path,
-        "--data",
-        str(folder),
-        "--model",
-        name,
-        name,
-        "--limit",
-        "2",
-        *SMALL,
-        "--adapt",
-        "1",
-        "3",
-        "3",
-        *options,
-    )
-    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
-
-    def learning(steps: int, **options):
-        return lambda rgb, mask: adapted(completer, rgb, mask, steps)(rgb, mask, **options)
-
-    wanted = {f"{steps} {detail}": learning(steps, texture=detail) for steps in (1, 3) for detail in (None, texture)}
-    pictures = find_pictures([folder])[:2]
-    expected, _, _ = evaluate.evaluate(pictures, wanted | {"plain": completer}, FACES)
-    assert list(record["figures"]) == ["telea", "navier-stokes", name]
-    assert record["figures"][name] == expected["plain"]
-    assert record["figures_adapted"] == {name: {"1": expected["1 None"], "3": expected["3 None"]}}
-    assert expected["1 None"] != expected["3 None"] != expected["plain"]
-    assert record["seconds_per_picture_adapted"][name].keys() == {"1", "3"}
-    if texture:
-        assert record["figures_adapted_with_texture"] == {name: {"1": expected["1 photo"], "3": expected["3 photo"]}}
-        assert record["figures_with_texture"].keys() == {name}
-    else:
-        assert not any("texture" in section for section in record)
-    table = capsys.readouterr().out
-    assert f"{name} + 3 steps " in table and (f"{name} + 3 steps + texture" in table) == bool(texture)
-
-
-def test_a_picture_of_which_too_little_is_known_is_measured_without_learning(model_folder):
-    completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
-    rgb, mask = photos.astronaut()[:64, :64], np.ones((64, 64), bool)
-    mask[:8, :8] = False
-    method = evaluate.model_method(completer, evaluate.Variant("tiny", 2, None))
-    np.testing.assert_array_equal(method(rgb, mask), completer(rgb, mask))
 
 
 def test_limit_takes_the_first_pictures(folder, methods, tmp_path):
@@ -397,7 +348,7 @@ def test_errors_are_sentences(folder, tmp_path):
     assert "damaged.png" in message_of("--data", str(tmp_path), "--model", *SMALL)
 
 
-@pytest.mark.parametrize("option", ["--limit", "--sheet_count", "--adapt"])
+@pytest.mark.parametrize("option", ["--limit", "--sheet_count"])
 def test_numbers_below_one_are_refused(capsys, option):
     with pytest.raises(SystemExit):
         main(["--data", "x", option, "0"])

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from glcic_hub import texture
-from glcic_hub.completion import Completer
-from glcic_hub.texture import AMOUNT, BLOCK, add_detail
+from glcic_hub.filling import texture
+from glcic_hub.filling.texture import AMOUNT, BLOCK, add_detail
+from tests import fills
 from tests.random_models import random_model
 
 SCALE = 0.25
@@ -193,22 +193,22 @@ MODEL.compute_dtype = torch.float32
 
 def test_the_completion_with_texture_is_the_plain_one_and_detail_of_its_surroundings():
     rgb = (grainy(0.1) * 255).astype(np.uint8)
-    plain, detailed = (Completer(MODEL)(rgb, HOLE, texture=name) for name in (None, "photo"))
+    plain, detailed = (fills.filled(MODEL, rgb, HOLE, texture=name) for name in (None, "photo"))
     assert (detailed[~HOLE] == 0).all()
     assert 0.01 < np.abs(detailed - plain)[HOLE].mean() < 0.1
     spoilt = np.where(HOLE[..., None], 255 - rgb, rgb)
-    np.testing.assert_array_equal(Completer(MODEL)(spoilt, HOLE, texture="photo"), detailed)
+    np.testing.assert_array_equal(fills.filled(MODEL, spoilt, HOLE, texture="photo"), detailed)
 
 
 def test_what_is_far_away_costs_nothing(monkeypatch):
     sizes = []
     monkeypatch.setattr(
-        "glcic_hub.completion.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
+        "glcic_hub.filling.texture.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
     )
     for side in (300, 900):
         mask = np.zeros((side, side), bool)
         mask[140:160, 140:160] = True
-        Completer(MODEL)(np.zeros((side, side, 3), np.uint8), mask, texture="photo")
+        fills.filled(MODEL, np.zeros((side, side, 3), np.uint8), mask, texture="photo")
     assert sizes[0] == sizes[1] and max(sizes[0]) < 200
 
 
@@ -219,12 +219,12 @@ def test_a_long_hole_is_worked_on_in_parts_that_meet(monkeypatch):
     mask[:20], mask[-20:] = False, False
     sizes = []
     monkeypatch.setattr(
-        "glcic_hub.completion.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
+        "glcic_hub.filling.texture.add_detail", lambda fill, *rest: sizes.append(fill.shape) or add_detail(fill, *rest)
     )
-    detailed = Completer(MODEL)(rgb, mask, texture="photo")
-    plain = Completer(MODEL)(rgb, mask)
-    largest = texture.tile_size(1) + 2 * (texture.tile_margin(1) + texture.context(1)) + 2
-    side = texture.tile_size(1)
+    detailed = fills.filled(MODEL, rgb, mask, texture="photo")
+    plain = fills.filled(MODEL, rgb, mask)
+    side = round(texture.LARGEST_TILE / texture.FINEST_SCALE)
+    largest = side + 2 * texture.reach(1)
     rows, columns = (range(places.min(), places.max() + 1, side) for places in np.nonzero(mask))
     tiles = [(top, left) for top in rows for left in columns]
     met = sum(mask[top : top + side, left : left + side].any() for top, left in tiles)

@@ -1,4 +1,4 @@
-"""Which part of a picture the network sees for each hole, and at which scale.
+"""The holes of a mask, and which part of the picture each is completed from, at which scale.
 
 A network trained on small crops knows holes up to a certain size with a certain amount of surroundings. Larger holes
 are shown to it reduced, small ones as they are; far pixels are not shown at all, so that the cost follows the hole and
@@ -6,7 +6,7 @@ not the photo.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -36,16 +36,16 @@ class Hole(NamedTuple):
 
     def mask_in(self, view: Box) -> np.ndarray:
         """The part of the hole that lies in a view which the box meets: bool, of the view's shape."""
-        part = tuple(slice(max(b.start, v.start), min(b.stop, v.stop)) for b, v in zip(self.box, view))
+        part = common(self.box, view)
         result = np.zeros([side.stop - side.start for side in view], bool)
         result[inside(part, view)] = self.mask[inside(part, self.box)]
         return result
 
 
-def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Iterator[Hole]:
+def find_holes(mask: np.ndarray, sample_size: int, working_size: float) -> Iterator[Hole]:
     """Split a mask into holes; pieces nearer than about a quarter of `sample_size` are one hole.
 
-    A hole up to `largest_size` is shown as it is, a larger one reduced to that. Its size lies (as a geometric mean)
+    A hole up to `working_size` is shown as it is, a larger one reduced to that. Its size lies (as a geometric mean)
     between the side of the largest square in it and the side of a square of its area: a long thin scratch stays nearly
     as it is, a large square does not. Of the rules tried, this one measured best on squares and on brush strokes
     (`train/LOG.md`).
@@ -53,7 +53,7 @@ def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Itera
     Args:
         mask: bool (H, W), True = fill; at least one pixel is False.
         sample_size: side of the network's training crops, pixels.
-        largest_size: the largest size at which the network is to see a hole, pixels.
+        working_size: the largest size at which the network is to see a hole, pixels.
     """
     block = max(1, sample_size // 8)
     labels, _ = ndimage.label(_any_in_blocks(mask, block), structure=np.ones((3, 3)))
@@ -65,7 +65,41 @@ def find_holes(mask: np.ndarray, sample_size: int, largest_size: float) -> Itera
         box = tuple(slice(a.start + t.start, a.start + t.stop) for a, t in zip(area, tight))
         thickness = _thickness(mask, box)
         size = math.sqrt(thickness * math.sqrt(np.count_nonzero(own)))
-        yield Hole(box, own[tight], min(1.0, largest_size / size), thickness)
+        yield Hole(box, own[tight], min(1.0, working_size / size), thickness)
+
+
+class Frame(NamedTuple):
+    """A hole with its surroundings, cut out of the picture once; every step of the filling works on it.
+
+    Attributes:
+        values: float32 (h, w, 3), RGB in [0, 1]: the picture's where it is known, under the hole what it has been
+            filled with so far. Steps change it in place.
+        hole: bool (h, w), True on the pixels of this hole.
+        known: bool (h, w), disjoint from `hole`; pixels that are neither belong to other holes, and what `values` has
+            there means nothing.
+    """
+
+    values: np.ndarray
+    hole: np.ndarray
+    known: np.ndarray
+
+    def part(self, view: Box) -> "Frame":
+        """A part of the frame, in its coordinates; it shares the memory."""
+        return Frame(*(array[view] for array in self))
+
+
+def cut_out(picture: np.ndarray, mask: np.ndarray, hole: Hole, view: Box) -> Frame:
+    """The frame of a hole: what a view shows of the picture, black under the whole mask.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        mask: bool (H, W), True = fill, with all holes.
+        hole: one of them.
+        view: a part of the picture that the hole's box meets.
+    """
+    known = ~mask[view]
+    values = np.where(known[..., None], picture[view], 0) / np.float32(255)
+    return Frame(values, hole.mask_in(view), known)
 
 
 def cells(hole: Hole) -> Iterator[Box]:
@@ -81,6 +115,31 @@ def tiles(box: Box, step: int) -> Iterator[Box]:
             yield slice(top, min(top + step, rows.stop)), slice(left, min(left + step, columns.stop))
 
 
+def change_in_tiles(frame: Frame, box: Box, side: int, margin: int, changed: Callable[[Frame], np.ndarray]) -> None:
+    """Change the values under a frame's hole, tile by tile, which bounds time and memory.
+
+    Args:
+        frame: changed in place.
+        box: the hole's box in the frame.
+        side: longest side of a tile, pixels.
+        margin: pixels around each tile that `changed` is shown, too.
+        changed: takes a part of the frame, gives the new values of all of it, float32 (h, w, 3).
+    """
+    results = []
+    for tile in tiles(box, side):
+        own = frame.hole[tile]
+        if own.any():
+            view = grown(tile, margin, frame.hole.shape)
+            results.append((tile, own, changed(frame.part(view))[inside(tile, view)][own]))
+    for tile, own, result in results:  # only now: every tile is to see what was there before
+        frame.values[tile][own] = result
+
+
+def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
+    """A box with a margin around it, as far as there are pixels; `size` is (height, width)."""
+    return tuple(slice(max(0, s.start - margin), min(side, s.stop + margin)) for s, side in zip(box, size))
+
+
 def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> Box:
     """Grow a box by the surroundings that the network is shown.
 
@@ -94,6 +153,16 @@ def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> B
         The view, moved inside the picture where it would stick out, and cut where the picture is too small.
     """
     return tuple(_grow(part, side, context, least) for part, side in zip(cell, size))
+
+
+def hull(*parts: Box) -> Box:
+    """The smallest box around some."""
+    return tuple(slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*parts))
+
+
+def common(part: Box, other: Box) -> Box:
+    """What two boxes that meet have in common."""
+    return tuple(slice(max(p.start, o.start), min(p.stop, o.stop)) for p, o in zip(part, other))
 
 
 def inside(part: Box, view: Box) -> Box:

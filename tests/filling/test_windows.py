@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from glcic_hub import receptive_field
+from glcic_hub.filling import windows as windows_module
+from glcic_hub.filling.windows import WINDOW_OVERHEAD, choose_windows, complete_holes, complete_window, flops, plan
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, complete_batch, fold_batchnorm
-from glcic_hub.receptive_field import choose_windows, complete_holes, complete_window, flops, plan
 from tests.random_models import random_model
 
 MODEL = random_model()
@@ -164,7 +164,7 @@ def bounds(windows: list[tuple[slice, slice]]) -> list[tuple[int, int, int, int]
 
 
 def test_windows_are_joined_where_that_is_cheaper(monkeypatch):
-    monkeypatch.setattr(receptive_field, "WINDOW_OVERHEAD", 0)
+    monkeypatch.setattr(windows_module, "WINDOW_OVERHEAD", 0)
     network = CompletionNetwork()
     near, far, beside = (100, 140, 100, 140), (900, 940, 900, 940), (100, 140, 160, 200)
     assert bounds(choose_windows(network, (1000, 1000), area(near, far))) == [near, far]
@@ -183,8 +183,8 @@ def test_windows_cover_everything_and_cost_no_more_than_one_around_all(corners):
     assert (covered >= wanted).all()
     rows, columns = np.nonzero(wanted)
     around_all = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-    cost = sum(flops(network, (1000, 1000), window) + receptive_field.WINDOW_OVERHEAD for window in windows)
-    assert cost <= flops(network, (1000, 1000), around_all) + receptive_field.WINDOW_OVERHEAD + 1e-6 * cost
+    cost = sum(flops(network, (1000, 1000), window) + WINDOW_OVERHEAD for window in windows)
+    assert cost <= flops(network, (1000, 1000), around_all) + WINDOW_OVERHEAD + 1e-6 * cost
 
 
 def test_a_short_type_leaves_no_steps_in_the_output():

@@ -7,9 +7,13 @@ copied from where the colours are alike, by few shifts for the whole hole, as in
 approaches using the statistics of similar patches", PAMI 2014), so that connected pieces stay connected.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch.nn import functional as F
+
+from glcic_hub.filling.holes import Box, Frame, change_in_tiles
 
 AMOUNT = 0.6
 """Share of the detail that is added: what is added to the wrong place costs more than what is left out."""
@@ -44,19 +48,29 @@ LARGEST_TILE = 96
 of blocks in the hole times those around it."""
 
 
-def context(scale: float) -> float:
-    """How many pixels of surroundings on each side of a hole `add_detail` is to be given."""
-    return SEARCHED / min(scale, FINEST_SCALE)
+def reach(scale: float) -> int:
+    """How many pixels of surroundings on each side of a hole are looked at."""
+    return _overlap(scale) + math.ceil(SEARCHED / min(scale, FINEST_SCALE))
 
 
-def tile_size(scale: float) -> int:
-    """Longest side, in pixels, of the part of a hole that `add_detail` is to be given."""
-    return round(LARGEST_TILE / min(scale, FINEST_SCALE))
+def add_to_frame(frame: Frame, box: Box, scale: float) -> None:
+    """Add detail to a filled frame, in place.
+
+    Args:
+        frame: with the fill in it.
+        box: the hole's box in the frame.
+        scale: as in `add_detail`.
+    """
+
+    def detailed(part: Frame) -> np.ndarray:
+        return add_detail(part.values, part.values, part.hole, part.known, scale)
+
+    change_in_tiles(frame, box, round(LARGEST_TILE / min(scale, FINEST_SCALE)), reach(scale), detailed)
 
 
-def tile_margin(scale: float) -> float:
-    """By how many pixels such parts are to overlap, so that blocks on their borders are compared as a whole."""
-    return BLOCK / min(scale, FINEST_SCALE)
+def _overlap(scale: float) -> int:
+    """Pixels by which tiles overlap, so that blocks on their borders are compared as a whole."""
+    return math.ceil(BLOCK / min(scale, FINEST_SCALE))
 
 
 def add_detail(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:

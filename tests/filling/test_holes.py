@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcic_hub import windows
-from glcic_hub.windows import Hole, cells, find_holes, inside, view_of
+from glcic_hub.filling import holes as holes_module
+from glcic_hub.filling.holes import Hole, cells, find_holes, inside, view_of
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -141,7 +141,7 @@ def test_large_holes_are_reduced_and_scratches_are_not():
 @given(masks(), st.integers(1, 12), st.integers(2, 16))
 def test_cells_cover_the_box_without_overlap(mask, largest_cell, shown_size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "LARGEST_CELL", largest_cell)
+        patch.setattr(holes_module, "LARGEST_CELL", largest_cell)
         for hole in find_holes(mask, 32, shown_size):
             covered = np.zeros(mask.shape, int)
             for cell in cells(hole):

@@ -1,12 +1,17 @@
-"""The seam between what was filled and what was known.
+"""The seam: how a fill meets its surroundings.
 
 The paper blends by Poisson editing after fast marching (section 3.4). Here Poisson's boundary is read from the known
 pixels; the official script reads it from the picture that is already completed, and so changes next to nothing.
 """
 
+import math
+
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse.linalg import splu
+
+from glcic_hub.filling.grids import shifted, sums_of_2x2
+from glcic_hub.filling.holes import Box, Frame, change_in_tiles, grown, inside
 
 LARGEST_SYSTEM = 2**13
 """Unknowns above which the correction, which is smooth, is solved at half the resolution: it bounds time and memory."""
@@ -19,14 +24,34 @@ than 2."""
 STEP_SHARE = 0.8
 """Share of each step of that iteration that is taken: what damps errors of all short wavelengths."""
 
+TILE = 16
+"""A hole's seam is corrected in tiles of this side, as a multiple of the hole's thickness at its thickest."""
+
+TILE_MARGIN = 4
+"""Margin around these tiles, likewise: what one end of a strip asks for falls to exp(-pi) with each thickness."""
+
+LEAST_TILE = 1024
+"""Side of tiles in pixels; smaller ones would only take time."""
+
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-FEATHER_SHARE = 0.5
-"""How far a feathered correction reaches into the hole, as a share of the distance from its rim to its middle."""
+def blend_frame(frame: Frame, box: Box, thickness: float, blend: str | None) -> None:
+    """Treat the seam of a filled frame, in place.
+
+    Args:
+        frame: with the fill in it.
+        box: the hole's box in the frame.
+        thickness: that of the hole, in pixels; it bounds what is solved at once.
+        blend: one of `BLENDS`.
+    """
+    side, margin = max(LEAST_TILE, math.ceil(TILE * thickness)), math.ceil(TILE_MARGIN * thickness)
+    # beyond the hole and its rim there is nothing to correct
+    near = grown(box, 1, frame.hole.shape)
+    change_in_tiles(frame.part(near), inside(box, near), side, margin, lambda part: BLENDS[blend](*part))
 
 
-def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+def correct_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Shift a filled hole smoothly so that it meets the known pixels around it.
 
     On the hole's rim, the difference between the known neighbours and the fill is what is wrong with the fill there.
@@ -35,62 +60,41 @@ def correct_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known:
     is known, and the correction runs out flat.
 
     Args:
-        fill: float32 (H, W, 3), RGB in [0, 1], used in the hole.
-        picture: float32 (H, W, 3), RGB in [0, 1], used where it is known.
+        values: float32 (H, W, 3), RGB in [0, 1]: the fill in the hole, the picture where it is known.
         hole: bool (H, W), True where the fill is to be corrected.
         known: bool (H, W), disjoint from `hole`; pixels that are neither belong to other holes and are not looked at.
 
     Returns:
-        float32 (H, W, 3) in [0, 1]; equal to `fill` outside the hole, and also inside if it touches no known pixel.
+        float32 (H, W, 3) in [0, 1]; equal to `values` outside the hole, and also inside if it touches no known pixel.
     """
-    difference, rim = _difference_at_rim(fill, picture, hole, known)
+    difference, rim = _difference_at_rim(values, hole, known)
     if not rim.any():
-        return fill
-    return _corrected(fill, continue_harmonically(difference, rim, hole & ~rim), hole)
+        return values
+    correction = continue_harmonically(difference, rim, hole & ~rim)
+    return np.where(hole[..., None], np.clip(values + correction, 0, 1), values)
 
 
-def feather_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Shift the outer part of a filled hole so that it meets the known pixels; the inner part stays as it is.
-
-    Each pixel takes the difference of the rim pixel that is nearest to it, weighted by a cosine that falls from 1 on
-    the rim to 0 at `FEATHER_SHARE` of the way to the middle. Arguments and result as in `correct_seam`.
-    """
-    difference, rim = _difference_at_rim(fill, picture, hole, known)
-    if not rim.any():
-        return fill
-    distance, nearest = ndimage.distance_transform_edt(~rim, return_indices=True)
-    reach = max(1.0, FEATHER_SHARE * distance[hole].max())
-    weight = 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance / reach, 1))
-    return _corrected(fill, difference[tuple(nearest)] * weight[..., None].astype(np.float32), hole)
+def leave_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The fill as it is."""
+    return values
 
 
-def leave_seam(fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The fill as the network gave it."""
-    return fill
-
-
-BLENDS = {"poisson": correct_seam, "feather": feather_seam, None: leave_seam}
+BLENDS = {"poisson": correct_seam, None: leave_seam}
 """The ways to treat the seam, by name."""
 
 
-def _difference_at_rim(
-    fill: np.ndarray, picture: np.ndarray, hole: np.ndarray, known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _difference_at_rim(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean known neighbour minus fill, float32 (H, W, 3), and bool (H, W), where there is one: on the hole's rim."""
-    total = np.zeros_like(fill)
+    total = np.zeros_like(values)
     count = np.zeros(hole.shape, np.float32)
     for step in NEIGHBOURS:
-        neighbour = _shifted(known, step)
+        neighbour = shifted(known, step)
         count += neighbour
-        total += np.where(neighbour[..., None], _shifted(picture, step), 0)
+        total += np.where(neighbour[..., None], shifted(values, step), 0)
     rim = hole & (count > 0)
-    difference = np.zeros_like(fill)
-    difference[rim] = total[rim] / count[rim, None] - fill[rim]
+    difference = np.zeros_like(values)
+    difference[rim] = total[rim] / count[rim, None] - values[rim]
     return difference, rim
-
-
-def _corrected(fill: np.ndarray, correction: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    return np.where(hole[..., None], np.clip(fill + correction, 0, 1), fill)
 
 
 def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -117,10 +121,10 @@ def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndar
     right = np.zeros((count, values.shape[2]))
     rows, columns = [], []
     for step in NEIGHBOURS:
-        beside_wanted = _shifted(index, step, outside=-1)[wanted]
-        beside_given = _shifted(given, step)[wanted]
+        beside_wanted = shifted(index, step, outside=-1)[wanted]
+        beside_given = shifted(given, step)[wanted]
         degree += (beside_wanted >= 0) | beside_given
-        right += _shifted(result, step)[wanted]
+        right += shifted(result, step)[wanted]
         (row,) = np.nonzero(beside_wanted >= 0)
         rows.append(row)
         columns.append(beside_wanted[row])
@@ -134,10 +138,10 @@ def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndar
 
 
 def _continue_at_half_resolution(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    weight = _sums_of_2x2(given[..., None].astype(np.float32))
+    weight = sums_of_2x2(given[..., None].astype(np.float32))
     coarse_given = weight[..., 0] > 0
-    coarse_values = _sums_of_2x2(np.where(given[..., None], values, 0)) / np.maximum(weight, 1)
-    coarse_wanted = (_sums_of_2x2(wanted[..., None].astype(np.float32))[..., 0] > 0) & ~coarse_given
+    coarse_values = sums_of_2x2(np.where(given[..., None], values, 0)) / np.maximum(weight, 1)
+    coarse_wanted = (sums_of_2x2(wanted[..., None].astype(np.float32))[..., 0] > 0) & ~coarse_given
     coarse = continue_harmonically(coarse_values, coarse_given, coarse_wanted)
     solution = coarse.repeat(2, axis=0).repeat(2, axis=1)[: values.shape[0], : values.shape[1]]
     start = np.where(wanted[..., None], solution, np.where(given[..., None], values, 0))
@@ -146,7 +150,7 @@ def _continue_at_half_resolution(values: np.ndarray, given: np.ndarray, wanted: 
 
 def _brought_nearer(solution: np.ndarray, part: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Let each wanted pixel approach the mean of its neighbours that are `part` of the problem (damped Jacobi)."""
-    neighbours = sum(_shifted(part, step).astype(np.float32) for step in NEIGHBOURS)
+    neighbours = sum(shifted(part, step).astype(np.float32) for step in NEIGHBOURS)
     share = np.where(wanted, STEP_SHARE / np.maximum(neighbours, 1), 0)[..., None].astype(np.float32)
     rest = np.where(wanted, STEP_SHARE, 0)[..., None].astype(np.float32)
     padded = np.pad(solution.astype(np.float32), ((1, 1), (1, 1), (0, 0)))  # 0 wherever it is no part
@@ -159,21 +163,3 @@ def _brought_nearer(solution: np.ndarray, part: np.ndarray, wanted: np.ndarray) 
         total -= rest * inner
         inner += total
     return inner.copy()
-
-
-def _sums_of_2x2(array: np.ndarray) -> np.ndarray:
-    height, width = (side + side % 2 for side in array.shape[:2])
-    padded = np.zeros((height, width, array.shape[2]), array.dtype)
-    padded[: array.shape[0], : array.shape[1]] = array
-    return padded.reshape(height // 2, 2, width // 2, 2, -1).sum(axis=(1, 3))
-
-
-def _shifted(array: np.ndarray, step: tuple[int, int], outside: int = 0) -> np.ndarray:
-    """The array's value at each pixel's neighbour in the direction of `step`; `outside` beyond the border."""
-    result = np.full_like(array, outside)
-    height, width = array.shape[:2]
-    dy, dx = step
-    target = (slice(max(-dy, 0), height - max(dy, 0)), slice(max(-dx, 0), width - max(dx, 0)))
-    source = (slice(max(dy, 0), height - max(-dy, 0)), slice(max(dx, 0), width - max(-dx, 0)))
-    result[target] = array[source]
-    return result

@@ -1,0 +1,126 @@
+"""How holes are filled: each option once, with its default, its range and one sentence of help.
+
+Whatever offers the options - the pipeline's keywords, flags of the command line, inputs of a node, controls of a page,
+parameters of an endpoint - is made from the fields of `FillOptions`. Needs the standard library alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral
+
+NONE = "none"
+"""How None is written where values are text."""
+
+WIDTH = 120
+INDENT = " " * 12
+
+
+def _choice(*choices: str | None, help: str):
+    """One of some names; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices, "help": help})
+
+
+def _pixels(least: int, most: int, *, help: str):
+    """A number of pixels, or None, which is the default: chosen for each hole."""
+    return field(default=None, metadata={"range": (least, most), "help": help})
+
+
+def _check(option: Field, value: object) -> None:
+    if "choices" in option.metadata:
+        choices = option.metadata["choices"]
+        if not (value is None or isinstance(value, str)) or value not in choices:
+            raise ValueError(f"{option.name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+        return
+    least, most = option.metadata["range"]
+    if value is not None and not (isinstance(value, Integral) and least <= value <= most):
+        raise ValueError(f"{option.name} must be a whole number of pixels from {least} to {most}; got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillOptions:
+    """How holes are filled. The fields' `metadata` has "help", and "choices" or the "range" of a number of pixels.
+
+    Raises:
+        ValueError: a value is not one of the choices, or out of its range.
+    """
+
+    padding_mask_crop: int | None = _pixels(
+        0,
+        10_000,
+        help="pixels of surroundings that the network is shown around each hole; without it they are chosen from the "
+        "hole's size and the size that the model was trained at",
+    )
+    working_size: int | None = _pixels(
+        1,
+        10_000,
+        help="a hole larger than this many pixels (between its thickness and its side) is shown to the network reduced "
+        "to it: small gives smoother, more coherent fills, large shows each hole at its own size and is slower; "
+        "without it the model's max_hole_size",
+    )
+    blend: str | None = _choice(
+        "poisson",
+        None,
+        help="how the fill is made to meet the known pixels: poisson shifts all of it smoothly, none keeps it as it is",
+    )
+    texture: str | None = _choice(
+        None,
+        "photo",
+        help="photo adds fine detail of the known parts of the photo, for grass, leaves and grain; none adds nothing",
+    )
+
+    def __post_init__(self):
+        for option in fields(self):
+            _check(option, getattr(self, option.name))
+
+
+DEFAULTS = FillOptions()
+
+
+def from_texts(texts: Mapping[str, str]) -> FillOptions:
+    """Options from text, as a command line has them: "none" is None, numbers are decimal.
+
+    Raises:
+        ValueError: a name is not that of an option, or a text is no value of it.
+    """
+    known = {option.name: option for option in fields(FillOptions)}
+    if unknown := texts.keys() - known.keys():
+        raise ValueError(f"{', '.join(sorted(unknown))}: no such option; there are {', '.join(known)}")
+    return FillOptions(**{name: from_text(known[name], text) for name, text in texts.items()})
+
+
+def from_text(option: Field, text: str) -> str | int | None:
+    """The value that a text means for one of `fields(FillOptions)`; ValueError if it is none."""
+    if text == NONE:
+        value = None
+    elif "range" in option.metadata and text.isdecimal() and len(text) < 10:  # Python reads no numbers of thousands
+        value = int(text)
+    else:
+        value = text
+    _check(option, value)
+    return value
+
+
+def choice_names(option: Field) -> list[str]:
+    """The choices of an option as text, its default first."""
+    return [choice or NONE for choice in option.metadata["choices"]]
+
+
+def takes_fill_options(function: Callable) -> Callable:
+    """Document a function's `**options`: its signature and docstring get the fields of `FillOptions` instead.
+
+    In the docstring they take the place of the line "**options: those of `FillOptions`.".
+    """
+    import inspect  # here, because the command line starts with this module
+    import textwrap
+
+    signature = inspect.signature(function)
+    named = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type)
+        for option in fields(FillOptions)
+    ]
+    function.__signature__ = signature.replace(parameters=[*named, *options])
+    wrapped = textwrap.TextWrapper(WIDTH, initial_indent=INDENT, subsequent_indent=INDENT + "    ")
+    lines = [wrapped.fill(f"{option.name}: {option.metadata['help']}.") for option in fields(FillOptions)]
+    function.__doc__ = function.__doc__.replace(f"{INDENT}**options: those of `FillOptions`.", "\n".join(lines))
+    return function
