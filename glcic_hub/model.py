@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from glcic_hub.files import write_whole
+from glcic_hub.atomic import write_whole
 from glcic_hub.network import CompletionNetwork, complete_batch
 
 PRETRAINED_DIR = Path(__file__).parent / "pretrained"

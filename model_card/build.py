@@ -37,7 +37,7 @@ PIPELINE_CODE = (
     "pipeline.GLCICPipeline",
     "model.GLCICModel",
     "masks.from_transparency",
-    "files.without_transparency",
+    "formats.without_transparency",
     "device.choose_device",
 )
 

@@ -18,10 +18,10 @@ from scipy import ndimage
 
 from glcic_hub import images, masks
 from glcic_hub.device import choose_device
-from glcic_hub.files import encoded
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import DEFAULTS, FillOptions
+from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 

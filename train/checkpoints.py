@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
-from glcic_hub.files import write_whole
+from glcic_hub.atomic import write_whole
 from train.loading import DamageReport
 
 PROGRESS = "progress.json"

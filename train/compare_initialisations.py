@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from glcic_hub.files import write_whole
+from glcic_hub.atomic import write_whole
 from train import train_glcic
 from train.dataset import source_names
 from train.initialisation import INITIALISATIONS

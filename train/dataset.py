@@ -9,84 +9,22 @@ shuffle comes from (seed, epoch) and the crop from (seed, n). To resume after `n
 
 import contextlib
 import glob
-import io
 import re
-import tarfile
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import Dataset
 
-from glcic_hub import images
-from glcic_hub.batch.sources import PICTURE_SUFFIXES
+from glcic_hub.formats import READABLE
+from glcic_hub.picture_files import PictureFile, list_pictures
 from train.crops import SampleOrder, check_resize_range, crop, crop_rng, reduce, reduced_size
 from train.loading import Batch, Damaged, Sample, collate
 from train.memory import check_fits
 
-FORMAT_OF = {suffix: kind for suffix, kind in Image.registered_extensions().items() if suffix in PICTURE_SUFFIXES}
-"""The files that `glcic batch` reads, too, as far as this Pillow can; its others include PostScript, a program."""
-
-PICTURE_FORMATS = tuple(sorted(set(FORMAT_OF.values())))
 SIZES_READ = 200  # pictures that are looked at to estimate the cache
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """Where one encoded picture lies: a whole file, or `size` bytes from `offset` of a tar shard."""
-
-    path: Path
-    name: str
-    offset: int = 0
-    size: int = -1
-
-    @property
-    def label(self) -> str:
-        """The name for records: without the folder, with the shard where it is in one."""
-        return self.name if self.size < 0 else f"{self.name} of {self.path.name}"
-
-    def decode(self) -> Image.Image:
-        """Return the picture, upright, as RGB. Raises OSError with its name when it cannot be read."""
-        with self._errors_named():
-            return decode_picture(self._read())
-
-    def size_in_pixels(self) -> tuple[int, int]:
-        """(width, height) as the file's header says, not turned by EXIF. Raises OSError with its name."""
-        with self._errors_named():
-            return open_picture(self._read()).size
-
-    def _read(self) -> bytes:
-        with open(self.path, "rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
-
-    @contextlib.contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(f"cannot read the picture {self.name} of {self.path}: {error}") from error
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """The picture in an encoded file, its samples not yet decoded. OSError if there is none, or a far too large one."""
-    try:
-        return Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
-    except UnidentifiedImageError as error:
-        raise OSError(f"it is empty, damaged, or none of {', '.join(PICTURE_FORMATS)}") from error
-    except Exception as error:  # noqa: BLE001 - damaged headers raise many kinds: SyntaxError, struct.error, ...
-        raise OSError(f"its header is damaged, or it is too large: {error}") from error
-
-
-def decode_picture(data: bytes) -> Image.Image:
-    """The picture in an encoded file, upright, as RGB. OSError if it is damaged, too large or of an unknown kind."""
-    try:
-        return Image.fromarray(images.read(open_picture(data)).rgb)
-    except ValueError as error:
-        raise OSError(str(error)) from error
 
 
 def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
@@ -103,9 +41,9 @@ def find_pictures(sources: Iterable[str | Path]) -> list[PictureFile]:
     pictures = []
     for source in sources:
         paths = _matches(str(source))
-        found = [picture for path in paths for picture in (_in_folder(path) if path.is_dir() else _in_shard(path))]
+        found = [picture for path in paths for picture in _pictures_in(path)]
         if not found:
-            raise ValueError(f"no picture in {source}; these are read: {', '.join(sorted(FORMAT_OF))}")
+            raise ValueError(f"no picture in {source}; these are read: {', '.join(READABLE)}")
         pictures += found
     return pictures
 
@@ -137,24 +75,18 @@ def expand_braces(pattern: str) -> list[str]:
     return [pattern[: match.start()] + number + pattern[match.end() :] for number in numbers]
 
 
-def _in_folder(folder: Path) -> list[PictureFile]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in FORMAT_OF and p.is_file())
-    return [PictureFile(path, path.name) for path in files]
-
-
-def _in_shard(path: Path) -> list[PictureFile]:
+def _pictures_in(path: Path) -> list[PictureFile]:
+    """A shard must be whole; of a folder, what can be read will do."""
+    sentence = f"{path} is not a complete, uncompressed tar file; fetch or write it again, or leave it out"
     try:
-        with tarfile.open(path, "r:") as shard:
-            members = [m for m in shard if m.isfile() and Path(m.name).suffix.lower() in FORMAT_OF]
-            # To tarfile, a shard that was cut between two members or inside a header looks complete.
-            shard.fileobj.seek(shard.offset)
-            if shard.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError("its end is missing")
-    except (tarfile.TarError, OSError) as error:
-        raise ValueError(
-            f"{path} is not a complete, uncompressed tar file: {error}; fetch or write it again, or leave it out"
-        ) from error
-    return [PictureFile(path, m.name, m.offset_data, m.size) for m in members]
+        found = list_pictures(path)
+    except ValueError as error:
+        raise ValueError(sentence) from error
+    if found.problems and not path.is_dir():
+        raise ValueError(sentence)
+    for folder, problem in found.problems:
+        warnings.warn(f"{folder} is left out: {problem}", stacklevel=3)
+    return found.pictures
 
 
 class TrainingCrops(Dataset):
@@ -241,7 +173,7 @@ class TrainingCrops(Dataset):
         try:
             return self._decoded(index)
         except OSError as error:
-            self._damaged[index] = Damaged(self.pictures[index].label, str(error))
+            self._damaged[index] = Damaged(self.pictures[index].public_name, str(error))
             return self._damaged[index]
 
     def _decoded(self, index: int) -> Image.Image:

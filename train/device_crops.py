@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from glcic_hub.picture_files import PictureFile
 from train.crops import SampleOrder, check_resize_range, crop_rng, draw_crop, reduce, reduced_size
-from train.dataset import PictureFile, step_samples
+from train.dataset import step_samples
 from train.loading import Damaged, check_damaged_share
 from train.memory import check_fits
 
@@ -126,14 +127,14 @@ class DeviceCrops:
             try:
                 width, height = reduced_size(picture.size_in_pixels(), self.resolution, self.resize_range)
             except OSError as error:
-                return Damaged(picture.label, str(error))
+                return Damaged(picture.public_name, str(error))
             return width * height
 
         def reduced(picture: PictureFile) -> np.ndarray | Damaged:
             try:
                 return np.array(reduce(picture.decode(), self.resolution, self.resize_range))
             except OSError as error:
-                return Damaged(picture.label, str(error))
+                return Damaged(picture.public_name, str(error))
 
         counts = [0 if isinstance(found, Damaged) else found for found in _in_threads(measured, pictures)]
         check_fits(3 * sum(counts), f"the {len(pictures)} decoded pictures", self.device)

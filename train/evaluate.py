@@ -53,7 +53,8 @@ from glcic_hub.filling.options import DEFAULTS, FillOptions, from_texts
 from glcic_hub.images import paste
 from glcic_hub.masks import random_strokes
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
-from train.dataset import PictureFile, find_pictures, source_names
+from glcic_hub.picture_files import PictureFile
+from train.dataset import find_pictures, source_names
 from train.feature_distance import feature_distance, kernel_distance, picture_maps
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]

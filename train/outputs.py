@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from glcic_hub.files import write_whole
+from glcic_hub.atomic import write_whole
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, complete_batch
 from train.checkpoints import UNFINISHED, Progress

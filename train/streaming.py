@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from glcic_hub.picture_files import decode_picture
 from train.crops import MOST_TRIES, check_resize_range, crop, crop_rng
-from train.dataset import decode_picture, expand_braces, step_samples
+from train.dataset import expand_braces, step_samples
 from train.loading import Batch, Damaged, Sample, collate
 
 _STREAM_ORDER = 3  # second number of the seed, beside those of `crops.py`

@@ -18,10 +18,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glcic_hub.atomic import UNFINISHED
 from glcic_hub.batch.plan import Plan, Share
 from glcic_hub.batch.pool import work_off
 from glcic_hub.errors import FailedWork, quoted, reason
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 PER_GPU = 4
 """Processes for each GPU: one alone waits for its CPU most of the time."""
@@ -132,7 +133,7 @@ class _Errors:
 
 def _sweep(out: Path, share: Share) -> None:
     """Remove what killed processes left behind, and error files of shares that there were in earlier runs."""
-    for path in out.rglob(".glcic-*.tmp"):
+    for path in out.rglob(UNFINISHED):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - LEFT_BEHIND:
                 path.unlink()

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from glcic_hub.batch.sources import PICTURE_SUFFIXES, Found, find_pictures
+from glcic_hub.batch.sources import find_pictures
 from glcic_hub.errors import WrongUse, quoted, reason
-from glcic_hub.steps import PictureFile
+from glcic_hub.formats import READABLE
+from glcic_hub.picture_files import Found, PictureFile
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def make_plan(
 
 def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
     """The picture that is the mask of all photos, if `masks` is one."""
-    if masks and len(masks) == 1 and masks[0].suffix.lower() in PICTURE_SUFFIXES and not masks[0].is_dir():
+    if masks and len(masks) == 1 and masks[0].suffix.lower() in READABLE and not masks[0].is_dir():
         return PictureFile(masks[0], masks[0].name)
     return None
 
@@ -154,7 +155,7 @@ def _check_is_apart(out: Path, source: Path) -> None:
 
 
 def _nothing_found(photos: Sequence[Path], found: Found) -> str:
-    message = f"there is no picture in {_names(photos)} ({', '.join(PICTURE_SUFFIXES)})"
+    message = f"there is no picture in {_names(photos)} ({', '.join(READABLE)})"
     if found.ignored[".tar"]:
         message += f"; name the tar files themselves: {photos[0]}/*.tar"
     return message

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from glcic_hub.batch.plan import Job
 from glcic_hub.batch.worker import Report, serve
 from glcic_hub.errors import FailedWork
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 IN_HAND = 3
 """Jobs that a process has at a time: one is read, one in the network, one written. More would only take memory."""

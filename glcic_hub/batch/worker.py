@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from glcic_hub.atomic import write_whole
 from glcic_hub.batch.plan import Job
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import write_whole
-from glcic_hub.steps import Settings, complete, file_of, load_completer, read_pair
+from glcic_hub.workflow import Settings, complete, file_of, load_completer, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """After these errors no other picture could be written either."""

@@ -10,7 +10,7 @@ from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_quality, make_folder, say
 from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import FORMATS
+from glcic_hub.formats import WRITABLE
 
 FAILURES_SHOWN = 10
 
@@ -34,7 +34,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
     command.add_argument(
-        "--format", choices=("png", "jpg", "webp"), default="png", help="of the results (default: %(default)s)"
+        "--format",
+        choices=[suffix[1:] for suffix in WRITABLE],
+        default="png",
+        help="of the results (default: %(default)s)",
     )
     options.add_quality(command)
     command.add_argument("--force", action="store_true", help="do again what OUT has already")
@@ -51,7 +54,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Plan, complete, sum up."""
     suffix = f".{args.format}"
-    settings = options.settings_of(args, FORMATS[suffix])
+    settings = options.settings_of(args, WRITABLE[suffix])
     check_quality(args.quality, settings.file_format)
     check_is_no_file(args.out)
     share = share_of(os.environ)

@@ -6,8 +6,9 @@ import stat
 import sys
 from pathlib import Path
 
+from glcic_hub.atomic import write_whole
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import FORMATS, write_whole
+from glcic_hub.formats import WRITABLE
 
 
 def say(args: argparse.Namespace, message: object) -> None:
@@ -33,9 +34,10 @@ def make_folder(folder: Path) -> None:
 
 def format_of(out: Path) -> str:
     """The format that the name of a result asks for."""
-    file_format = FORMATS.get(out.suffix.lower())
+    file_format = WRITABLE.get(out.suffix.lower())
     if file_format is None:
-        raise WrongUse(f"the name {quoted(out)} must end in .png, .jpg (or .jpeg) or .webp, which decides the format")
+        *others, last = WRITABLE
+        raise WrongUse(f"the name {quoted(out)} must end in {', '.join(others)} or {last}, which decides the format")
     return file_format
 
 

@@ -8,8 +8,8 @@ from glcic_hub.cli.checks import check_is_no_file, make_folder, say, write
 from glcic_hub.cli.texts import DEMO_DESCRIPTION, EXIT_CODES
 from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
 from glcic_hub.errors import FailedWork
-from glcic_hub.files import encoded
-from glcic_hub.steps import Settings, load_completer
+from glcic_hub.formats import encoded
+from glcic_hub.workflow import Settings, load_completer
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

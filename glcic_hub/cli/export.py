@@ -7,7 +7,7 @@ from glcic_hub.cli.checks import check_may_write, write
 from glcic_hub.cli.texts import EXPORT_ONNX_DESCRIPTION, EXPORT_ONNX_EPILOG
 from glcic_hub.errors import FailedWork, WrongUse, quoted
 from glcic_hub.export import KINDS, PRECISIONS, export_onnx, terms_of
-from glcic_hub.steps import load_model
+from glcic_hub.workflow import load_model
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG
-from glcic_hub.steps import PictureFile, complete, file_of, load_completer, read_pair
+from glcic_hub.picture_files import PictureFile
+from glcic_hub.workflow import complete, file_of, load_completer, read_pair
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:

@@ -5,7 +5,7 @@ import functools
 from dataclasses import Field, fields
 
 from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_text
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

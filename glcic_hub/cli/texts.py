@@ -1,6 +1,8 @@
 """The help texts."""
 
-from glcic_hub.files import JPEG_QUALITY
+import textwrap
+
+from glcic_hub.formats import JPEG_QUALITY, READABLE
 
 EXIT_CODES = """\
 exit codes:
@@ -117,7 +119,11 @@ results have the names of the pictures, with the suffix of their format. What OU
 interruption of any kind the same command goes on.
 """
 
-BATCH_EPILOG = """\
+BATCH_EPILOG = f"""\
+the pictures:
+{textwrap.fill(f"Files that end in {', '.join(READABLE)}.", 116, initial_indent="  ", subsequent_indent="  ")}
+  Linked folders are followed; hidden files and folders, whose names begin with a dot, are left out.
+
 the masks:
   In MASKS each picture has a mask of the same name, sub-folders included; suffixes may differ. If MASKS is one picture,
   it is the mask of all. Without --masks the transparency of each picture is filled. `glcic inpaint --help` says what

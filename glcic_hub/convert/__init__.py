@@ -6,13 +6,13 @@ the command line can check names before it does.
 
 import io
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from glcic_hub.atomic import unfinished_beside
 from glcic_hub.convert import card
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def save_whole(model: "GLCICModel", folder: str | Path) -> None:
     target = Path(os.path.realpath(folder))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not an empty folder")
-    unfinished = target.with_name(f".glcic-{secrets.token_hex(8)}.tmp")
+    unfinished = unfinished_beside(target)
     try:
         model.save_pretrained(unfinished)
         if target.exists():

@@ -6,7 +6,7 @@ import pytest
 
 from glcic_hub.batch.worker import Report, _Worker
 from glcic_hub.errors import FailedWork, WrongUse
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import padded_input
-from glcic_hub.steps import Settings
+from glcic_hub.workflow import Settings
 from tests.benchmark.arguments import positive
 from tests.benchmark.progress import Progress
 from tests.benchmark.rounds import timed

@@ -6,7 +6,7 @@ REPORT = """\
 import time: self [us] | cumulative | imported package
 import time:       100 |        100 |   encodings
 import time:     20000 |      20100 | site
-import time:       500 |        500 |   glcic_hub.files
+import time:       500 |        500 |   glcic_hub.errors
 import time:      1000 |       1500 | glcic_hub.cli
 import time:    300000 |     300000 |       numpy._core
 import time:    100000 |     400000 |     numpy

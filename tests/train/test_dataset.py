@@ -1,4 +1,5 @@
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from glcic_hub.batch import sources
+from glcic_hub.picture_files import PictureFile, list_pictures
+from tests.privileges import without_privileges
 from tests.train.pictures import DAMAGED, encoded, noise, write_shard
 from train import memory
-from train.dataset import PictureFile, TrainingCrops, expand_braces, find_pictures
+from train.dataset import TrainingCrops, expand_braces, find_pictures
 from train.loading import load_batches
 from train.train_glcic import sentence_for
 
@@ -49,19 +51,31 @@ def test_folder_is_searched_to_any_depth_and_only_for_pictures(tmp_path):
     assert all(picture.decode().size == (9, 9) for picture in found)
 
 
-@pytest.mark.parametrize("suffix", sources.PICTURE_SUFFIXES)
-def test_every_picture_that_glcic_batch_reads_is_read(tmp_path, suffix):
-    kind = Image.registered_extensions().get(suffix)
-    if kind not in Image.SAVE:
-        pytest.skip(f"this Pillow cannot write {suffix}")
-    image = noise(9, 11).convert("1" if suffix == ".pbm" else "L" if suffix == ".pgm" else "RGB")
-    image.save(tmp_path / f"x{suffix.upper()}", kind)
-    write_shard(tmp_path / "a.tar", {f"y{suffix}": (tmp_path / f"x{suffix.upper()}").read_bytes()})
-    found = find_pictures([tmp_path, tmp_path / "a.tar"])
-    assert [picture.name for picture in found] == [f"x{suffix.upper()}", f"y{suffix}"]
-    assert [file.name for file in sources.find_pictures([tmp_path]).pictures] == [f"x{suffix.upper()}"]
-    for picture in found:
-        assert (picture.decode().size, picture.decode().mode) == ((11, 9), "RGB")
+def test_the_pictures_of_folders_are_those_of_glcic_batch(tmp_path):
+    """Hidden files and thumbnails are none, linked folders have some (one rule: `glcic_hub.picture_files`)."""
+    for name in ("photos/a.jfif", "photos/._a.jpg", "photos/.thumbnails/a.jpg", "elsewhere/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        noise(9, 9).save(tmp_path / name, "JPEG")
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = find_pictures([tmp_path / "photos"])
+    assert found == list_pictures(tmp_path / "photos").pictures
+    assert [picture.name for picture in found] == ["a.jfif", "linked/b.jpg"]
+
+
+def test_a_sub_folder_that_cannot_be_read_is_left_out_with_a_warning():
+    def look() -> int:
+        with pytest.warns(UserWarning, match="closed is left out: the folder cannot be read"):
+            return len(find_pictures([folder]))
+
+    with tempfile.TemporaryDirectory() as folder:  # unlike tmp_path, others than its owner may look into it
+        for name in ("a.png", "closed/b.png"):
+            Path(folder, name).parent.mkdir(exist_ok=True)
+            noise(9, 9).save(Path(folder, name))
+        Path(folder).chmod(0o755)
+        Path(folder, "closed").chmod(0)
+        count, said = without_privileges(look)
+        Path(folder, "closed").chmod(0o755)
+    assert count == 1, said
 
 
 def test_folder_whose_name_looks_like_a_pattern(tmp_path):
@@ -69,15 +83,6 @@ def test_folder_whose_name_looks_like_a_pattern(tmp_path):
     folder.mkdir()
     noise(9, 9).save(folder / "x.png")
     assert [picture.name for picture in find_pictures([folder])] == ["x.png"]
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    stored = noise(20, 30)
-    exif = stored.getexif()
-    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    stored.save(tmp_path / "turned.png", exif=exif)
-    decoded = np.asarray(find_pictures([tmp_path])[0].decode())
-    assert np.array_equal(decoded, np.rot90(np.asarray(stored), -1))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])

@@ -1,18 +1,17 @@
-"""The steps from picture and mask files to the completed file, which `glcic inpaint` and `glcic batch` share.
+"""From picture and mask files to the completed file: the way that `glcic inpaint` and `glcic batch` share.
 
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
-from glcic_hub.files import check_fits, encoded, without_transparency
 from glcic_hub.filling.options import FillOptions
+from glcic_hub.formats import check_fits, encoded, without_transparency
+from glcic_hub.picture_files import PictureFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +31,8 @@ class Settings:
         dtype: name of the torch type to compute in; the fastest that the device has without it.
         device: name of the device to compute on (`device.choose_device`).
         options: how holes are filled.
-        file_format: a value of `files.FORMATS`.
-        quality: 1 to 100, see `files.encoded`.
+        file_format: a value of `formats.WRITABLE`.
+        quality: 1 to 100, see `formats.encoded`.
     """
 
     model: str | None = None
@@ -42,44 +41,6 @@ class Settings:
     options: FillOptions = FillOptions()
     file_format: str = "PNG"
     quality: int | None = None
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """Where one encoded picture lies: a whole file, or a part of a tar file.
-
-    Attributes:
-        path: the file.
-        name: the picture's name inside its folder or tar file, with "/" between the parts.
-        offset, size: the bytes of a tar file; `size` is None for a whole file.
-    """
-
-    path: Path
-    name: str
-    offset: int = 0
-    size: int | None = None
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return str(self.path) if self.size is None else f"{self.path}: {self.name}"
-
-    def load(self) -> "Image.Image":
-        """The picture, its samples in memory. OSError or ValueError if it cannot be read."""
-        from PIL import Image
-
-        from glcic_hub.images import load_image
-
-        if self.size is None:
-            return load_image(self.path)
-        with open(self.path, "rb") as file:
-            file.seek(self.offset)
-            data = file.read(self.size)
-        try:
-            image = Image.open(io.BytesIO(data))
-        except Exception as error:  # damaged headers raise many kinds
-            raise OSError("the picture is not readable, it is damaged or not a picture") from error
-        return load_image(image)
 
 
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":

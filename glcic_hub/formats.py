@@ -1,21 +1,37 @@
-"""Picture files: which format can hold which picture, encoding with metadata, and writing whole files or none.
+"""The formats of picture files: which can hold which picture, and encoding with metadata.
 
 Importing this module imports neither torch nor PIL, so that the command line can check names before it does.
 """
 
-import errno
 import io
 import math
-import os
-import secrets
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_READ = {
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".pbm", ".pgm", ".ppm", ".pnm"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+READABLE = {suffix: file_format for file_format, suffixes in _READ.items() for suffix in suffixes}
+"""Suffix -> Pillow's name of the format: the files in folders and tar files that are taken for pictures.
+
+Of the others that Pillow knows, some are programs (PostScript), and some hold numbers of any range (.pfm).
+"""
+
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Suffix -> Pillow's name of the format: what results can be."""
+
 JPEG_QUALITY = 95
 PNG_LEVEL = 2  # of zlib: three to four times as fast as Pillow's 6, for files 5 to 10 % larger
 
@@ -31,7 +47,7 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}
 
 
 def check_fits(image: "Image.Image", file_format: str) -> None:
-    """ValueError if the format (a value of `FORMATS`) cannot hold the picture; the message says which one can."""
+    """ValueError if the format (a value of `WRITABLE`) cannot hold the picture; the message says which one can."""
     from glcic_hub import images, masks
 
     if image.mode in images.SIXTEEN_BIT_MODES and file_format != "PNG":
@@ -51,7 +67,7 @@ def check_fits(image: "Image.Image", file_format: str) -> None:
 def encoded(image: "Image.Image", file_format: str, quality: int | None = None) -> bytes:
     """The bytes of an image file, with the EXIF data, ICC profile and dpi of `image`.
 
-    `file_format` is a value of `FORMATS`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
+    `file_format` is a value of `WRITABLE`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
     it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
@@ -70,28 +86,6 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     except (OSError, ValueError) as error:  # For example EXIF data of a PNG that are too long for a JPEG.
         raise ValueError(f"the result cannot be written as {file_format}: {error}; try .png") from error
     return buffer.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError).
-
-    OSError, too, if there is something else than a file: a folder, a pipe, a device.
-    """
-    target = Path(os.path.realpath(path))  # A link stays a link.
-    if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "there is something that is no file", str(path))
-    # open instead of tempfile, whose files are not readable for others whatever the umask says.
-    unfinished = target.with_name(f".glcic-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # Some file systems say only now that they are full.
-        if target.exists():
-            shutil.copymode(target, unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def without_transparency(image: "Image.Image") -> "Image.Image":

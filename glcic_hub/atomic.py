@@ -1,0 +1,37 @@
+"""Writing files whole or not at all."""
+
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+UNFINISHED = ".glcic-*.tmp"
+"""The pattern of the names that files and folders have until they are whole; a killed process leaves them behind."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError).
+
+    OSError, too, if there is something else than a file: a folder, a pipe, a device.
+    """
+    target = Path(os.path.realpath(path))  # A link stays a link.
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "there is something that is no file", str(path))
+    # open instead of tempfile, whose files are not readable for others whatever the umask says.
+    unfinished = unfinished_beside(target)
+    try:
+        with open(unfinished, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # Some file systems say only now that they are full.
+        if target.exists():
+            shutil.copymode(target, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def unfinished_beside(target: Path) -> Path:
+    """A new name of the pattern `UNFINISHED` in the folder of `target`: renaming it to `target` moves no data."""
+    return target.with_name(UNFINISHED.replace("*", secrets.token_hex(8)))

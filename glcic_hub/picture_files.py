@@ -1,0 +1,192 @@
+"""Pictures in folders and tar files: found by their names, and read where they lie.
+
+`glcic batch` and the training share it, so that both take the same files for pictures. Importing this module imports
+neither torch nor PIL.
+"""
+
+import io
+import os
+import posixpath
+import stat
+import tarfile
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glcic_hub.errors import quoted, reason
+from glcic_hub.formats import READABLE
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """Where one encoded picture lies: a whole file, or a part of a tar file.
+
+    Attributes:
+        path: the file.
+        name: the picture's name inside its folder or tar file, with "/" between the parts.
+        offset, size: the bytes of a tar file; `size` is None for a whole file.
+    """
+
+    path: Path
+    name: str
+    offset: int = 0
+    size: int | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return str(self.path) if self.size is None else f"{self.path}: {self.name}"
+
+    @property
+    def public_name(self) -> str:
+        """How records call it: without the folders of this machine, with the tar file where it is in one."""
+        return self.name if self.size is None else f"{self.name} of {self.path.name}"
+
+    def load(self) -> "Image.Image":
+        """The picture as it is stored, of any format that Pillow reads, its samples in memory.
+
+        OSError or ValueError if it cannot be read.
+        """
+        from glcic_hub.images import load_image
+
+        return load_image(self.path if self.size is None else _opened(self._data()))
+
+    def decode(self) -> "Image.Image":
+        """The picture upright, as RGB. OSError with its name if it cannot be read as one of the formats `READABLE`."""
+        with self._errors_named():
+            return decode_picture(self._data())
+
+    def size_in_pixels(self) -> tuple[int, int]:
+        """(width, height) as the file's header says, not turned by EXIF. OSError as of `decode`."""
+        with self._errors_named():
+            return _opened(self._data(), READABLE.values()).size
+
+    def _data(self) -> bytes:
+        if not stat.S_ISREG(os.stat(self.path).st_mode):
+            raise OSError("it is a pipe, a device or a folder")  # a pipe may never say anything, a device never end
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(f"cannot read the picture {self.name} of {self.path}: {error}") from error
+
+
+@dataclass
+class Found:
+    """What lies in folders and tar files.
+
+    Attributes:
+        pictures: files whose suffix is one of `READABLE`.
+        problems: (what, one sentence) for each part that could not be listed.
+        ignored: how many other files there are, by suffix.
+    """
+
+    pictures: list[PictureFile] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+def list_pictures(source: Path) -> Found:
+    """The pictures of a folder (with its sub-folders) or an uncompressed tar file. Nothing is decoded.
+
+    Hidden files and folders are left out. Linked folders are followed, and every folder is listed once. The pictures
+    of a folder are sorted by name, part for part; those of a tar file come as they lie there, under the names that it
+    gives them, which may lead out of it. After a damage of a tar file, which is a problem, its beginning is listed.
+
+    Raises:
+        OSError: the source cannot be read.
+        ValueError: it is neither a folder nor a tar file.
+    """
+    found = Found()
+    for file in _files_of_folder(source, found) if source.is_dir() else _files_of_tar(source, found):
+        *folders, last = file.name.split("/")
+        if any(part.startswith(".") and part != ".." for part in (*folders, last)):
+            continue
+        suffix = posixpath.splitext(last)[1].lower()
+        if suffix in READABLE:
+            found.pictures.append(file)
+        else:
+            found.ignored[suffix] += 1
+    if source.is_dir():
+        found.pictures.sort(key=lambda file: file.name.split("/"))
+    return found
+
+
+def decode_picture(data: bytes) -> "Image.Image":
+    """The picture in an encoded file, upright, as RGB.
+
+    OSError if it is damaged, too large, or of none of the formats `READABLE`.
+    """
+    from PIL import Image
+
+    from glcic_hub import images
+
+    try:
+        return Image.fromarray(images.read(_opened(data, READABLE.values())).rgb)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+
+
+def _opened(data: bytes, formats: Collection[str] | None = None) -> "Image.Image":
+    """The picture in an encoded file, its samples not yet decoded; without `formats`, any that Pillow reads."""
+    from PIL import Image, UnidentifiedImageError
+
+    formats = formats and sorted(set(formats))
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of large pictures, which are welcome
+            return Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError as error:
+        raise OSError(f"it is empty, damaged, or none of {', '.join(formats or ['the common formats'])}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged headers raise many kinds: SyntaxError, struct.error, ...
+        raise OSError(f"its header is damaged, or it is too large: {error}") from error
+
+
+def _files_of_folder(folder: Path, found: Found) -> Iterator[PictureFile]:
+    def note(error: OSError) -> None:
+        found.problems.append((str(error.filename), f"the folder cannot be read: {reason(error)}"))
+
+    seen = set()
+    for parent, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link to a folder further up, or to one that has been listed
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = Path(parent).relative_to(folder)
+        for name in names:
+            yield PictureFile(Path(parent, name), (inside / name).as_posix())
+
+
+def _files_of_tar(path: Path, found: Found) -> Iterator[PictureFile]:
+    try:
+        archive = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
+    except tarfile.ReadError as error:
+        raise ValueError(
+            f"{quoted(path)} is neither a folder nor an uncompressed tar file; unpack it, or name the folder it is in"
+        ) from error
+    with archive:
+        try:
+            for member in archive:
+                if member.isreg():
+                    yield PictureFile(path, posixpath.normpath(member.name), member.offset_data, member.size)
+            archive.fileobj.seek(archive.offset)
+            complete = archive.fileobj.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+        except tarfile.ReadError:
+            complete = False
+    if not complete:  # tarfile takes many a damage for the end
+        found.problems.append((str(path), "the tar file is cut off or damaged, and only its beginning can be used"))
