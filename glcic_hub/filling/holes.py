@@ -98,7 +98,7 @@ def cut_out(picture: np.ndarray, mask: np.ndarray, hole: Hole, view: Box) -> Fra
         view: a part of the picture that the hole's box meets.
     """
     known = ~mask[view]
-    values = np.where(known[..., None], picture[view], 0) / np.float32(255)
+    values = np.divide(np.where(known[..., None], picture[view], 0), 255, dtype=np.float32)
     return Frame(values, hole.mask_in(view), known)
 
 
