@@ -11,6 +11,15 @@ class FailedWork(Exception):
     """The work could not be done although it was asked for correctly; the message is one sentence."""
 
 
+def sentence_of(error: Exception) -> str:
+    """What went wrong with one picture, where the others go on."""
+    if isinstance(error, (WrongUse, FailedWork)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it; try fewer processes or a smaller picture"
+    return f"unexpected {type(error).__name__}: {reason(error)}"
+
+
 def quoted(path: Path | str) -> str:
     """As Python writes it: one line, whatever is in the name."""
     return repr(str(path))

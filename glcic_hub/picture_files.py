@@ -56,7 +56,7 @@ class PictureFile:
         """
         from glcic_hub.images import load_image
 
-        return load_image(self.path if self.size is None else _opened(self._data()))
+        return load_image(self.path if self.size is None else opened(self._data()))
 
     def decode(self) -> "Image.Image":
         """The picture upright, as RGB. OSError with its name if it cannot be read as one of the formats `READABLE`."""
@@ -66,7 +66,7 @@ class PictureFile:
     def size_in_pixels(self) -> tuple[int, int]:
         """(width, height) as the file's header says, not turned by EXIF. OSError as of `decode`."""
         with self._errors_named():
-            return _opened(self._data(), READABLE.values()).size
+            return opened(self._data(), READABLE.values()).size
 
     def _data(self) -> bytes:
         if not stat.S_ISREG(os.stat(self.path).st_mode):
@@ -97,6 +97,17 @@ class Found:
     problems: list[tuple[str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
+    def sort_in(self, file: PictureFile) -> None:
+        """Take the file for a picture, count it as another one, or, if it or a folder of it is hidden, leave it out."""
+        *folders, last = file.name.split("/")
+        if any(part.startswith(".") and part != ".." for part in (*folders, last)):
+            return
+        suffix = posixpath.splitext(last)[1].lower()
+        if suffix in READABLE:
+            self.pictures.append(file)
+        else:
+            self.ignored[suffix] += 1
+
 
 def list_pictures(source: Path) -> Found:
     """The pictures of a folder (with its sub-folders) or an uncompressed tar file. Nothing is decoded.
@@ -111,14 +122,7 @@ def list_pictures(source: Path) -> Found:
     """
     found = Found()
     for file in _files_of_folder(source, found) if source.is_dir() else _files_of_tar(source, found):
-        *folders, last = file.name.split("/")
-        if any(part.startswith(".") and part != ".." for part in (*folders, last)):
-            continue
-        suffix = posixpath.splitext(last)[1].lower()
-        if suffix in READABLE:
-            found.pictures.append(file)
-        else:
-            found.ignored[suffix] += 1
+        found.sort_in(file)
     if source.is_dir():
         found.pictures.sort(key=lambda file: file.name.split("/"))
     return found
@@ -134,12 +138,12 @@ def decode_picture(data: bytes) -> "Image.Image":
     from glcic_hub import images
 
     try:
-        return Image.fromarray(images.read(_opened(data, READABLE.values())).rgb)
+        return Image.fromarray(images.read(opened(data, READABLE.values())).rgb)
     except ValueError as error:
         raise OSError(str(error)) from error
 
 
-def _opened(data: bytes, formats: Collection[str] | None = None) -> "Image.Image":
+def opened(data: bytes, formats: Collection[str] | None = None) -> "Image.Image":
     """The picture in an encoded file, its samples not yet decoded; without `formats`, any that Pillow reads."""
     from PIL import Image, UnidentifiedImageError
 

@@ -13,7 +13,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from glcic_hub.atomic import UNFINISHED
 from glcic_hub.batch.plan import Plan, Share
 from glcic_hub.batch.pool import work_off
+from glcic_hub.batch.worker import Report
 from glcic_hub.errors import FailedWork, quoted, reason
 from glcic_hub.workflow import Settings
 
@@ -52,16 +53,30 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
         FailedWork: the rest cannot be done: no model, no disk, no processes.
         KeyboardInterrupt: with a message that says how many are done.
     """
-    from tqdm import tqdm
-
     _sweep(out, share)
     errors = _Errors(errors_file(out, share))
+    with closing(work_off(plan.jobs, settings, processes, share.local_rank)) as reports:
+        return follow(plan, reports, errors.add, f"rank {share.rank}" if share.count > 1 else None)
+
+
+def follow(
+    plan: Plan, reports: Iterator[Report], add_error: Callable[[str, str], None], title: str | None = None
+) -> Outcome:
+    """Take the reports of all jobs of the plan as they come; a bar with rate and time left goes to stderr.
+
+    `add_error` is told (what, one sentence) of each failure, those of the plan first; `title` stands before the bar.
+
+    Raises:
+        FailedWork, KeyboardInterrupt: as they come from `reports`, with how many are done.
+    """
+    from tqdm import tqdm
+
     outcome = Outcome()
     seldom = 0.2 if sys.stderr.isatty() else 30  # seconds; log files keep every line
     with tqdm(
         total=len(plan.jobs) + plan.done + len(plan.problems),
         initial=plan.done + len(plan.problems),
-        desc=f"rank {share.rank}" if share.count > 1 else None,
+        desc=title,
         unit="picture",
         mininterval=seldom,
         maxinterval=seldom,
@@ -70,21 +85,20 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
     ) as bar:
 
         def fail(what: str, sentence: str) -> None:
-            errors.add(what, sentence)
+            add_error(what, sentence)
             outcome.failed.append((what, sentence))
             bar.set_postfix(failed=len(outcome.failed), refresh=False)
 
         for problem in plan.problems:
             fail(*problem)
         try:
-            with closing(work_off(plan.jobs, settings, processes, share.local_rank)) as reports:
-                for report in reports:
-                    if report.error is None:
-                        outcome.completed += 1
-                        outcome.empty += report.was_empty
-                    else:
-                        fail(plan.jobs[report.job_number].photo.label, report.error)
-                    bar.update()
+            for report in reports:
+                if report.error is None:
+                    outcome.completed += 1
+                    outcome.empty += report.was_empty
+                else:
+                    fail(plan.jobs[report.job_number].photo.label, report.error)
+                bar.update()
         except FailedWork as error:
             raise FailedWork(f"{error} (stopped after {outcome.completed} pictures)") from error
         except KeyboardInterrupt:
@@ -96,6 +110,11 @@ def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, shar
 def errors_file(out: Path, share: Share) -> Path:
     """One line of JSON for each photo that failed in the last run: {"name": ..., "error": ...}."""
     return out / (f"errors-{share.rank}.jsonl" if share.count > 1 else "errors.jsonl")
+
+
+def error_line(what: str, sentence: str) -> str:
+    """A line of `errors_file`."""
+    return json.dumps({"name": what, "error": sentence}) + "\n"
 
 
 def default_processes(share: Share, device: str | None = None) -> int:
@@ -121,7 +140,7 @@ class _Errors:
 
     def add(self, what: str, sentence: str) -> None:
         with self._named(), open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": what, "error": sentence}) + "\n")
+            file.write(error_line(what, sentence))
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -27,11 +27,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Job:
-    """One photo: with `mask` None its transparency is the mask."""
+    """One photo: with `mask` None its transparency is the mask. `out` is where the result goes."""
 
     photo: PictureFile
     mask: PictureFile | None
-    out: Path
+    out: Path | str
 
 
 @dataclass
@@ -49,6 +49,16 @@ class Plan:
     done: int
     problems: list[tuple[str, str]]
     ignored: Counter[str]
+
+    def add(self, job: Job, skip: bool, masks: str | None) -> None:
+        """Sort in one more photo; `skip`: it is done, `masks`: where its mask must be (None: it needs none)."""
+        if skip:
+            self.done += 1
+        elif masks and job.mask is None:
+            wanted = f"{PurePosixPath(job.photo.name).with_suffix('')}.*"
+            self.problems.append((job.photo.label, f"there is no mask for it: {quoted(wanted)} is not in {masks}"))
+        else:
+            self.jobs.append(job)
 
 
 def share_of(environment: Mapping[str, str]) -> Share:
@@ -84,25 +94,20 @@ def make_plan(
     found = find_pictures(photos)
     if not found.pictures and not found.problems:
         raise WrongUse(_nothing_found(photos, found))
-    outs = _outs(found.pictures, out, suffix)
+    outs = [out / name for name in result_names(found.pictures, suffix, out)]
     for_all = single_mask(masks)
-    mask_of, problems = _masks_of(masks) if masks and not for_all else ({}, [])
-    read = (*found.pictures, *mask_of.values(), *([for_all] if for_all else ()))
+    found_masks = find_pictures(masks) if masks and not for_all else Found()
+    mask_of = by_key(found_masks.pictures)
+    read = (*found.pictures, *found_masks.pictures, *([for_all] if for_all else ()))
     inputs = {os.path.realpath(path) for path in {file.path for file in read}}
 
-    plan = Plan([], 0, found.problems + problems if share.rank == 0 else [], found.ignored)
+    plan = Plan([], 0, found.problems + found_masks.problems if share.rank == 0 else [], found.ignored)
     for photo, path in list(zip(found.pictures, outs))[share.rank :: share.count]:
         is_done = os.path.isfile(path)  # False where the name is too long, which writing will say
         if is_done and os.path.realpath(path) in inputs:
             raise WrongUse(f"{quoted(path)} would be written over an input: choose another folder with -o")
-        mask = for_all or mask_of.get(_key(photo.name))
-        if is_done and not force:
-            plan.done += 1
-        elif masks and mask is None:
-            wanted = f"{PurePosixPath(photo.name).with_suffix('')}.*"
-            plan.problems.append((photo.label, f"there is no mask for it: {quoted(wanted)} is not in {_names(masks)}"))
-        else:
-            plan.jobs.append(Job(photo, mask, path))
+        mask = for_all or mask_of.get(key(photo.name))
+        plan.add(Job(photo, mask, path), is_done and not force, _names(masks) if masks else None)
     return plan
 
 
@@ -113,35 +118,36 @@ def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
     return None
 
 
-def _masks_of(masks: Sequence[Path]) -> tuple[dict[str, PictureFile], list[tuple[str, str]]]:
-    """The masks by the key of their photo, and what could not be listed."""
-    found = find_pictures(masks)
+def by_key(masks: Sequence[PictureFile]) -> dict[str, PictureFile]:
+    """The masks by the `key` of their photo. WrongUse if a photo has two."""
     mask_of = {}
-    for mask in found.pictures:
-        other = mask_of.setdefault(_key(mask.name), mask)
+    for mask in masks:
+        other = mask_of.setdefault(key(mask.name), mask)
         if other is not mask:
             raise WrongUse(
                 f"{quoted(other.label)} and {quoted(mask.label)} are masks of the same photo: take one of them away"
             )
-    return mask_of, found.problems
+    return mask_of
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
     """What photo and mask have in common: the name without its suffix, letters with accents always written alike."""
     return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
 
 
-def _outs(pictures: list[PictureFile], out: Path, suffix: str) -> list[Path]:
+def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> list[str]:
+    """The names of the results inside their folder `out`. WrongUse if two pictures have one."""
     first_with = {}
     for picture in pictures:
         name = str(PurePosixPath(picture.name).with_suffix(suffix))
         other = first_with.setdefault(name, picture)
         if other is not picture:
+            target = quoted(f"{out}/{name}")
             raise WrongUse(
-                f"{quoted(other.label)} and {quoted(picture.label)} would both be written to {quoted(out / name)}: "
+                f"{quoted(other.label)} and {quoted(picture.label)} would both be written to {target}: "
                 "rename one, or complete them into two folders"
             )
-    return [out / name for name in first_with]
+    return list(first_with)
 
 
 def _check_is_apart(out: Path, source: Path) -> None:

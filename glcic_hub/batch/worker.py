@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from glcic_hub.atomic import write_whole
 from glcic_hub.batch.plan import Job
-from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.errors import quoted, reason, sentence_of
 from glcic_hub.workflow import Settings, complete, file_of, load_completer, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -100,12 +100,6 @@ class _Worker:
         """Run a step; whatever goes wrong becomes a report, because nobody else looks at the result."""
         try:
             step(*arguments)
-            return
-        except (WrongUse, FailedWork) as error:
-            message = str(error)
-        except MemoryError:
-            message = "there is not enough memory for it; try fewer processes or a smaller picture"
         except Exception as error:  # noqa: BLE001 - one picture must not stop the others
-            message = f"unexpected {type(error).__name__}: {reason(error)}"
-        with self.outside:
-            self.connection.send(Report(job_number, message, is_hopeless=job_number is None))
+            with self.outside:
+                self.connection.send(Report(job_number, sentence_of(error), is_hopeless=job_number is None))

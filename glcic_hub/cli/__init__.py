@@ -18,7 +18,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (`sys.argv` without them); returns the exit code."""
     if hasattr(sys.stdout, "reconfigure"):  # names of files are bytes, which need not be text
         sys.stdout.reconfigure(errors="surrogateescape")
-    args = _parser().parse_args(argv)
+    return exit_code(_parser().parse_args(argv))
+
+
+def exit_code(args: argparse.Namespace) -> int:
+    """Run what was parsed, `args.run`; whatever ends it becomes a sentence and the exit code that it has."""
     try:
         args.run(args)
     except WrongUse as error:

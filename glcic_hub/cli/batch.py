@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from glcic_hub.batch import complete_all, default_processes, errors_file
+from glcic_hub.batch import Outcome, complete_all, default_processes, errors_file
 from glcic_hub.batch.plan import Plan, make_plan, share_of, single_mask
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_quality, make_folder, say
@@ -67,21 +67,30 @@ def run(args: argparse.Namespace) -> None:
     make_folder(args.out)
     check_is_writable(args.out)
 
-    if plan.ignored:
-        say(args, f"left out, because they are no pictures: {_counted(plan)}")
+    say_ignored(args, plan)
     processes = args.processes or (default_processes(share, settings.device) if plan.jobs else 1)
     outcome = complete_all(plan, args.out, settings, processes, share)
+    try:
+        sum_up(args, plan, outcome, errors_file(args.out, share))
+    except FailedWork as error:
+        if share.count == 1:
+            raise
+        say(args, error)  # launchers end all other processes when one fails
+
+
+def say_ignored(args: argparse.Namespace, plan: Plan) -> None:
+    """Which files there are that are no pictures, if any."""
+    if plan.ignored:
+        counts = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in plan.ignored.most_common(5))
+        say(args, f"left out, because they are no pictures: {counts}")
+
+
+def sum_up(args: argparse.Namespace, plan: Plan, outcome: Outcome, errors: Path | str) -> None:
+    """Say what became of the plan. FailedWork if not all is completed; `errors` is the file that says why."""
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
     print(args.out)
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:
             say(args, f"{quoted(name)}: {sentence}")
-        message = f"not all were completed; {quoted(errors_file(args.out, share))} says which and why"
-        if share.count == 1:
-            raise FailedWork(message)
-        say(args, message)  # launchers end all other processes when one fails
-
-
-def _counted(plan: Plan) -> str:
-    return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in plan.ignored.most_common(5))
+        raise FailedWork(f"not all were completed; {quoted(errors)} says which and why")

@@ -65,6 +65,15 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """What the results of many pictures are written as, and which of them."""
+    parser.add_argument(
+        "--format", choices=("png", "jpg", "webp"), default="png", help="of the results (default: %(default)s)"
+    )
+    add_quality(parser)
+    parser.add_argument("--force", action="store_true", help="do again what OUT has already")
+
+
 def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
     """What `add_filling` and `add_quality` were told."""
     return Settings(
