@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 
 from glcic_hub.filling.windows import Window, complete_window
+from glcic_hub.images import paste
 from glcic_hub.masks import bounding_box
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import fold_batchnorm, padded_input
 from tests.benchmark.machine import has_bf16
 from tests.benchmark.peers import MiGan, migan_inputs, migan_is_missing
-from train.evaluate import INPAINT_RADIUS, pasted
+from train.evaluate import INPAINT_RADIUS
 
 FULL_FRAME = "full frame"
 PIPELINE = "pipeline"
@@ -44,7 +45,7 @@ class FullFrame:
     def __call__(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
         hole = torch.from_numpy(mask)[None, None].float()
-        return pasted(rgb, self._model(image, hole)[0].permute(1, 2, 0).numpy(), mask)
+        return paste(rgb, self._model(image, hole)[0].permute(1, 2, 0).numpy(), mask)
 
 
 class Pipeline:
