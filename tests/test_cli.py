@@ -1,6 +1,8 @@
 """The command `glcic`: what it writes, what it says and how it fails."""
 
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -17,6 +19,7 @@ from PIL import Image, ImageCms
 
 import glcic_hub
 from glcic_hub import cli, demo
+from glcic_hub.cli import texts
 from glcic_hub.cli.options import DTYPES
 from glcic_hub.filling import fill as fill_module
 from glcic_hub.model import GLCICModel
@@ -131,6 +134,16 @@ class TestHelp:
             "bfloat16",
         ):
             assert word in text
+
+    @pytest.mark.parametrize("epilog", [name for name in vars(texts) if name.endswith("EPILOG")])
+    def test_the_examples_are_commands(self, epilog, capsys):
+        examples = re.findall("^  (?:torchrun .*)?glcic (.*?)(?:  .*)?$", getattr(texts, epilog), re.MULTILINE)
+        assert len(examples) >= 3
+        for example in examples:
+            try:
+                cli._parser().parse_args(shlex.split(example))
+            except SystemExit as end:  # --help
+                assert end.code == 0, capsys.readouterr().err
 
     def test_version(self, capsys):
         assert run("--version") == 0

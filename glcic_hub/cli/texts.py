@@ -52,7 +52,7 @@ examples:
   glcic inpaint cutout.png -o completed.png                      the transparent part is filled
   glcic inpaint photo.jpg mask.png -o photo.jpg --force          replaces the input
   glcic inpaint photo.png mask.png -o small.webp --quality 80    lossy
-  glcic inpaint photo.png mask.png -o out.png --model ./my-model --blend feather
+  glcic inpaint photo.png mask.png -o out.png --model ./my-model --blend none
 
 {EXIT_CODES}"""
 
