@@ -586,6 +586,10 @@ class TestWrongUse:
             (["photo.png", "mask.png", "-o", "o" * 300 + ".png"], ["File name too long"]),
             (["photo.png", "mask.png", "-o", "out.png", "--quality", "90"], ["--quality", "PNG"]),
             (["photo.png", "all.png", "-o", "out.png"], ["covers the whole picture"]),
+            (
+                ["photo.png", "mask.png", "-o", "out.png", "--device", "quantum"],
+                ["no device 'quantum'", "there is cpu"],
+            ),
         ],
     )
     def test_message(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, arguments, words):
