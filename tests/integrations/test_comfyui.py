@@ -61,7 +61,8 @@ def test_the_class_is_what_comfyui_asks_for():
     inputs = GLCICInpaint.INPUT_TYPES()["required"]
     assert [kind[0] for kind in inputs.values()][:2] == ["IMAGE", "MASK"]
     assert inputs["model"][0] == embedded_models()
-    assert {name: kind[1]["default"] for name, kind in inputs.items() if "default" in kind[-1]} == AUTOMATIC
+    defaults = {name: kind[1]["default"] for name, kind in inputs.items() if "default" in kind[-1]}
+    assert defaults == defaults | AUTOMATIC
     for choices, settings in (kind for kind in inputs.values() if isinstance(kind[0], list)):
         assert settings["default"] in choices and all(isinstance(choice, str) for choice in choices)
     assert callable(getattr(GLCICInpaint, GLCICInpaint.FUNCTION))

@@ -4,14 +4,17 @@ import base64
 import importlib.util
 import io
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from glcic_hub import GLCICPipeline
+from glcic_hub.filling.options import FillOptions
 
 ORIENTATION_TAG = 0x0112
+OPTIONS = [option.name for option in fields(FillOptions)]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_every_mode_comes_back_as_png(handler, request_of, mode):
         ({"inputs": {"picture": "PICTURE"}}, "inputs may hold image, mask; got picture"),
         (
             {"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": {"prompt": "a cat"}},
-            "parameters may hold padding_mask_crop, working_size, blend, texture, height, width; got prompt",
+            f"parameters may hold {', '.join(OPTIONS)}, height, width; got prompt",
         ),
         ({"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": [1]}, "got list"),
         ({"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": {"height": 8}}, "give both height and width"),
