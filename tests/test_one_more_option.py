@@ -180,6 +180,25 @@ Image.fromarray((completed * 255).round().byte().numpy()).save("out.png")
     assert_painted(tmp_path / "out.png")
 
 
+def test_ray(run, tmp_path):
+    """The command's flags, and the class for pipelines. No cluster is started."""
+    code = """
+import sys
+from pathlib import Path
+from glcic_hub.filling.options import FillOptions
+from glcic_hub.integrations.ray import Complete, main
+from glcic_hub.workflow import Settings
+
+step = Complete(Settings(options=FillOptions(paint="white", paint_rows=20)))
+photos, masks = ([Path(name).read_bytes()] for name in ("photo.png", "mask.png"))
+Path("out.png").write_bytes(step({"photo": photos, "mask": masks})["completed"][0])
+main(["--help"])
+"""
+    text = run("-c", code, tool="ray")
+    assert "--paint {none,white}" in text and "--paint-rows N" in text
+    assert_painted(tmp_path / "out.png")
+
+
 def test_the_endpoint(run, tmp_path):
     """The handler, with the pipeline's code as `model_card.build` writes it."""
     code = """
