@@ -10,6 +10,9 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from glcic_hub.filling.completer import Completer
+    from glcic_hub.filling.fill import fill
+    from glcic_hub.filling.options import FillOptions
     from glcic_hub.model import GLCICModel
     from glcic_hub.network import CompletionNetwork, Discriminator, fold_batchnorm
     from glcic_hub.pipeline import GLCICPipeline
@@ -17,13 +20,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "Completer": "glcic_hub.filling.completer",
     "CompletionNetwork": "glcic_hub.network",
     "Discriminator": "glcic_hub.network",
     "fold_batchnorm": "glcic_hub.network",
+    "FillOptions": "glcic_hub.filling.options",
+    "fill": "glcic_hub.filling.fill",
     "GLCICModel": "glcic_hub.model",
     "GLCICPipeline": "glcic_hub.pipeline",
 }
-__all__ = ["CompletionNetwork", "Discriminator", "GLCICModel", "GLCICPipeline", "__version__", "fold_batchnorm"]
+__all__ = [
+    "Completer",
+    "CompletionNetwork",
+    "Discriminator",
+    "FillOptions",
+    "GLCICModel",
+    "GLCICPipeline",
+    "__version__",
+    "fill",
+    "fold_batchnorm",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -15,6 +15,7 @@ from glcic_hub.picture_files import PictureFile
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from PIL import Image
 
     from glcic_hub.filling.completer import Completer
@@ -60,14 +61,20 @@ def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
 
 def load_completer(settings: Settings, number: int = 0) -> "Completer":
     """The model of `Settings.model` made ready on `Settings.device`; `number` chooses among several of its kind."""
-    from glcic_hub.device import choose_device
     from glcic_hub.filling.completer import Completer
 
+    device = device_of(settings, number)
+    return Completer(load_model(settings.model, settings.dtype), device)
+
+
+def device_of(settings: Settings, number: int = 0) -> "torch.device":
+    """The device of `Settings.device`; `number` chooses among several of its kind."""
+    from glcic_hub.device import choose_device
+
     try:
-        device = choose_device(settings.device, number)
+        return choose_device(settings.device, number)
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    return Completer(load_model(settings.model, settings.dtype), device)
 
 
 def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":

@@ -11,6 +11,7 @@ from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_qual
 from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.formats import WRITABLE
+from glcic_hub.workflow import device_of
 
 FAILURES_SHOWN = 10
 
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
             mask.load()
         except (OSError, ValueError) as error:
             raise WrongUse(f"cannot use {quoted(mask.label)}: {reason(error)}") from error
+    if args.device and plan.jobs:
+        device_of(settings)  # the processes would say it, one after the other
     make_folder(args.out)
     check_is_writable(args.out)
 

@@ -166,6 +166,14 @@ class TestOptions:
         assert (code, err) == (0, "glcic batch: 3 completed, 0 done before, 0 failed")
         assert files(tmp_path / "new" / "out") == first
 
+    def test_a_wrong_device_is_said_before_anything_is_made(self, tmp_path, model):
+        make_photos(tmp_path, 1)
+        code, _, err = batch(
+            tmp_path, "photos", "--masks", "masks", "--model", model, "-o", "out", "--device", "quantum"
+        )
+        assert code == 2 and err.startswith("glcic batch: there is no device 'quantum'; there is cpu")
+        assert not (tmp_path / "out").exists()
+
     def test_transparency_format_and_quality(self, tmp_path, model):
         rgba = samples(0, 4)
         rgba[..., 3] = np.where(HOLE, 0, 255)
