@@ -1,10 +1,10 @@
-"""The completion network on holes alone: the same output as on the whole frame, for a part of the work.
+"""The completion network on holes alone: the same output as on the whole input, for a part of the work.
 
 An output pixel depends on a range of input pixels only (about 150 px to each side at the paper's architecture), and the
-layers near the output see little more than the pixel itself. `plan` works from a window of wanted outputs backwards
-through the layers to the range that each layer has to compute; `complete_window` runs every layer on its range, with
-the network's own zero padding where the range meets the frame's border and none elsewhere. Kernel, stride, padding and
-dilation are read off the modules.
+layers near the output see little more than the pixel itself. `layer_ranges` works from a window of wanted outputs
+backwards through the layers to the range that each layer has to compute; `complete_window` runs every layer on its
+range, with the network's own zero padding where the range meets the input's border and none elsewhere. Kernel, stride,
+padding and dilation are read off the modules.
 """
 
 import functools
@@ -36,7 +36,7 @@ class Span(NamedTuple):
         return self.stop - self.start
 
 
-class Step(NamedTuple):
+class LayerRanges(NamedTuple):
     """What one layer has to compute.
 
     Attributes:
@@ -48,39 +48,39 @@ class Step(NamedTuple):
     inputs: tuple[Span, Span]
 
 
-def plan(network: CompletionNetwork, size: tuple[int, int], window: Window) -> list[Step]:
+def layer_ranges(network: CompletionNetwork, size: tuple[int, int], window: Window) -> list[LayerRanges]:
     """Work backwards from a window of wanted output pixels to the ranges of each layer, first layer first.
 
     Args:
         network: the network, as trained or folded.
-        size: (height, width) of the frame, multiples of 4.
-        window: the wanted output pixels; not empty, inside the frame.
+        size: (height, width) of the input, multiples of 4.
+        window: the wanted output pixels; not empty, inside the input.
     """
     layers = [layer for layer, _ in _layers(network)]
     sizes = [size]
     for layer in layers:
         sizes.append(tuple(_output_length(layer, axis, length) for axis, length in enumerate(sizes[-1])))
-    steps = []
+    ranges = []
     wanted = tuple(Span(side.start, side.stop) for side in window)
     for layer, layer_size in zip(reversed(layers), reversed(sizes[:-1])):
         inputs = tuple(_needed(layer, axis, wanted[axis], layer_size[axis]) for axis in (0, 1))
-        steps.append(Step(wanted, inputs))
+        ranges.append(LayerRanges(wanted, inputs))
         wanted = inputs
-    return steps[::-1]
+    return ranges[::-1]
 
 
 def flops(network: CompletionNetwork, size: tuple[int, int], window: Window) -> int:
     """Floating-point operations (two for each multiply-add) of the convolutions for one window of one picture."""
     total = 0
-    for (layer, _), step in zip(_layers(network), plan(network, size, window)):
+    for (layer, _), of_layer in zip(_layers(network), layer_ranges(network, size, window)):
         # each output of a convolution, and each input of a transposed one, meets the whole kernel
-        positions = step.inputs if isinstance(layer, nn.ConvTranspose2d) else step.outputs
+        positions = of_layer.inputs if isinstance(layer, nn.ConvTranspose2d) else of_layer.outputs
         total += 2 * layer.weight.numel() * len(positions[0]) * len(positions[1])
     return total
 
 
 def complete_window(network: CompletionNetwork, x: torch.Tensor, window: Window) -> torch.Tensor:
-    """Compute `network(x)[..., rows, columns]` without computing the rest of the frame.
+    """Compute `network(x)[..., rows, columns]` without computing the rest.
 
     Args:
         network: in eval mode, as trained or folded.
@@ -91,11 +91,11 @@ def complete_window(network: CompletionNetwork, x: torch.Tensor, window: Window)
         (B, 3, rows, columns), RGB in [0, 1], float32 whatever the network computes in: the sigmoid is taken there, so
         that a short mantissa leaves no steps in smooth areas.
     """
-    steps = plan(network, x.shape[-2:], window)
-    rows, columns = steps[0].inputs
+    ranges = layer_ranges(network, x.shape[-2:], window)
+    rows, columns = ranges[0].inputs
     x = x[..., rows.start : rows.stop, columns.start : columns.stop]
-    for (layer, after), step in zip(_layers(network), steps):
-        x = after(_run(layer, x, step))
+    for (layer, after), of_layer in zip(_layers(network), ranges):
+        x = after(_run(layer, x, of_layer))
     return torch.sigmoid(x.float())
 
 
@@ -134,8 +134,8 @@ def choose_windows(network: CompletionNetwork, size: tuple[int, int], wanted: np
 
     Args:
         network: the network that the costs are reckoned for.
-        size: (height, width) of the frame.
-        wanted: bool, the pixels to cover, from the frame's upper left corner on.
+        size: (height, width) of the input.
+        wanted: bool, the pixels to cover, from the input's upper left corner on.
     """
 
     @functools.cache
@@ -191,20 +191,20 @@ def _needed(layer: nn.Conv2d | nn.ConvTranspose2d, axis: int, wanted: Span, leng
     return Span(max(start, 0), min(stop, length))
 
 
-def _run(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor, step: Step) -> torch.Tensor:
-    """Run a layer on the step's inputs, which `x` holds, for the step's outputs."""
+def _run(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor, ranges: LayerRanges) -> torch.Tensor:
+    """Run a layer on its range of inputs, which `x` holds, for its range of outputs."""
     if isinstance(layer, nn.ConvTranspose2d):
         full = F.conv_transpose2d(x, layer.weight, layer.bias, layer.stride, dilation=layer.dilation)
         parts = []
-        for axis, (outputs, inputs) in enumerate(zip(step.outputs, step.inputs)):
+        for axis, (outputs, inputs) in enumerate(zip(ranges.outputs, ranges.inputs)):
             stride, padding, _ = _geometry(layer, axis)
             first = outputs.start + padding - inputs.start * stride
             parts.append(slice(first, first + len(outputs)))
         return full[..., *parts]
-    missing = []  # zeros beyond the frame's border: left, right, top, bottom, as F.pad takes them
+    missing = []  # zeros beyond the input's border: left, right, top, bottom, as F.pad takes them
     for axis in (1, 0):
         stride, padding, reach = _geometry(layer, axis)
-        outputs, inputs = step.outputs[axis], step.inputs[axis]
+        outputs, inputs = ranges.outputs[axis], ranges.inputs[axis]
         first = outputs.start * stride - padding
         last = (outputs.stop - 1) * stride - padding + reach
         missing += [inputs.start - first, last + 1 - inputs.stop]

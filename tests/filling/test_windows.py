@@ -9,7 +9,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glcic_hub.filling import windows as windows_module
-from glcic_hub.filling.windows import WINDOW_OVERHEAD, choose_windows, complete_holes, complete_window, flops, plan
+from glcic_hub.filling.windows import (
+    WINDOW_OVERHEAD,
+    choose_windows,
+    complete_holes,
+    complete_window,
+    flops,
+    layer_ranges,
+)
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import CompletionNetwork, complete_batch, fold_batchnorm
 from tests.random_models import random_model
@@ -111,7 +118,7 @@ def test_the_input_of_one_pixel_is_what_it_depends_on():
     network(x)
     taken[0][0, 0, 201, 198].backward()
     rows, columns = np.nonzero(x.grad[0, 0].numpy())
-    inputs = plan(network, (400, 400), (slice(201, 202), slice(198, 199)))[0].inputs
+    inputs = layer_ranges(network, (400, 400), (slice(201, 202), slice(198, 199)))[0].inputs
     assert inputs == ((rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1))
     assert 250 < len(inputs[0]) < 350  # "about 300 px"
 
