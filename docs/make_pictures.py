@@ -12,7 +12,7 @@ from skimage import data
 from glcic_hub import GLCICPipeline
 from glcic_hub.filling.completer import Completer
 from glcic_hub.model import GLCICModel
-from model_card.samples import SAMPLES, completed
+from model_card.samples import SAMPLES, sample_files
 
 HERE = Path(__file__).parent
 GAP = 4
@@ -40,7 +40,7 @@ def sample_rows(names: list[str], height: int, completer: Completer) -> list[np.
     samples = {sample.name: sample for sample in SAMPLES["scenes"]}
     rows = []
     for name in names:
-        pictures = [picture.convert("RGB") for _, picture in completed(samples[name], completer)]
+        pictures = [picture.convert("RGB") for _, picture in sample_files(samples[name], completer)]
         width = round(height * pictures[0].width / pictures[0].height)
         rows.append(side_by_side([np.asarray(picture.resize((width, height))) for picture in pictures]))
     return rows
@@ -51,10 +51,10 @@ def way_rows(pipe: GLCICPipeline) -> list[np.ndarray]:
     rows = []
     for name, (top, bottom, left, right) in ROWS.items():
         photo = Image.fromarray(getattr(data, name)()).convert("RGB")
-        hole = np.zeros((photo.height, photo.width), bool)
-        hole[top:bottom, left:right] = True
-        results = [np.where(hole[..., None], np.uint8(255), photo)]
-        results += [np.asarray(pipe(photo, Image.fromarray(hole), **options).images[0]) for options in WAYS.values()]
+        mask = np.zeros((photo.height, photo.width), bool)
+        mask[top:bottom, left:right] = True
+        results = [np.where(mask[..., None], np.uint8(255), photo)]
+        results += [np.asarray(pipe(photo, Image.fromarray(mask), **options).images[0]) for options in WAYS.values()]
         part = slice(top - AROUND, bottom + AROUND), slice(left - AROUND, right + AROUND)
         rows.append(side_by_side([result[part] for result in results]))
     return rows

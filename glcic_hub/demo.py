@@ -50,14 +50,14 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
     from glcic_hub.images import paste
 
     before = Image.fromarray(photo)
-    mask = stroke_mask(before.size, PHOTOS[name])
-    hole = np.asarray(mask) == 255
+    drawn = stroke_mask(before.size, PHOTOS[name])
+    mask = np.asarray(drawn) == 255
 
     start = time.perf_counter()
-    filled = fill(completer, photo, hole)
+    filled = fill(completer, photo, mask)
     seconds = time.perf_counter() - start
-    after = Image.fromarray(paste(photo, filled, hole))
-    return {"before": before, "mask": mask, "after": after, "demo": _side_by_side(before, mask, after)}, seconds
+    after = Image.fromarray(paste(photo, filled, mask))
+    return {"before": before, "mask": drawn, "after": after, "demo": _side_by_side(before, drawn, after)}, seconds
 
 
 def stroke_mask(size: tuple[int, int], strokes: Sequence[Stroke], corner: tuple[int, int] = (0, 0)) -> "Image.Image":

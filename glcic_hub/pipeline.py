@@ -117,8 +117,8 @@ class GLCICPipeline(DiffusionPipeline):
         if height is not None and not (_is_whole(height, 1) and _is_whole(width, 1)):
             raise ValueError(f"height and width must be at least 1, whole numbers of pixels; got {height} and {width}")
         pictures = images.read_all(image)
-        fill_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
-        _refuse_whole_masks(fill_masks)
+        bool_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
+        _refuse_whole_masks(bool_masks)
         generators = generator if isinstance(generator, list) else [generator] * len(pictures)
         for one in generators:
             if not (one is None or isinstance(one, torch.Generator)):
@@ -128,13 +128,13 @@ class GLCICPipeline(DiffusionPipeline):
                 f"got {len(generators)} generators for {len(pictures)} pictures; give one for each, or a single one"
             )
         if height is not None:
-            pictures = [picture.resized(height, width, mask) for picture, mask in zip(pictures, fill_masks)]
-            fill_masks = [masks.resized(mask, height, width) for mask in fill_masks]
-            _refuse_whole_masks(fill_masks)
+            pictures = [picture.resized(height, width, mask) for picture, mask in zip(pictures, bool_masks)]
+            bool_masks = [masks.resized(mask, height, width) for mask in bool_masks]
+            _refuse_whole_masks(bool_masks)
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
         completer = self._ready_completer.of(self.completion_network, self._execution_device)
-        jobs = list(zip(pictures, fill_masks))
+        jobs = list(zip(pictures, bool_masks))
         results = []
         try:
             for picture, mask in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
@@ -153,8 +153,8 @@ def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, Integral) and value >= least
 
 
-def _refuse_whole_masks(fill_masks: list[np.ndarray]) -> None:
-    for index, mask in enumerate(fill_masks):
+def _refuse_whole_masks(bool_masks: list[np.ndarray]) -> None:
+    for index, mask in enumerate(bool_masks):
         if mask.all():
             raise ValueError(
                 f"the mask of picture {index} covers all of it: nothing is left to complete it from; "

@@ -87,32 +87,32 @@ def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) ->
     with _naming(photo):
         image = photo.load()
         if mask is None:
-            hole = masks.from_transparency(image)
-            if hole is None:
+            bool_mask = masks.from_transparency(image)
+            if bool_mask is None:
                 raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
             image = without_transparency(image)
         picture = images.read(image)
     if mask is not None:
         with _naming(mask):
-            hole = masks.read(mask.load(), picture.size)
+            bool_mask = masks.read(mask.load(), picture.size)
     try:
         check_fits(picture.image, file_format)
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    return picture, hole
+    return picture, bool_mask
 
 
 def complete(
     completer: "Completer",
     picture: "Picture",
-    hole: "np.ndarray",
+    mask: "np.ndarray",
     settings: Settings,
 ) -> "Image.Image":
-    """The picture with its hole filled."""
+    """The picture with its holes filled; the mask is bool (H, W), True = fill."""
     from glcic_hub.filling.fill import fill
 
     try:
-        filled = fill(completer, picture.rgb, hole, settings.options)
+        filled = fill(completer, picture.rgb, mask, settings.options)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -120,7 +120,7 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
-    return picture.completed(filled, hole, "pil")
+    return picture.completed(filled, mask, "pil")
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

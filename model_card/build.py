@@ -27,7 +27,7 @@ from glcic_hub.filling.completer import Completer
 from glcic_hub.model import DEFAULT_NAME, PIPELINE_COMPONENT, PRETRAINED_DIR, embedded_models
 from model_card.card import card, evaluation_of, read, sources_of, with_conclusions
 from model_card.remote_code import standalone
-from model_card.samples import SAMPLES, Sample, completed
+from model_card.samples import SAMPLES, Sample, sample_files
 
 ROOM = Path(__file__).parent
 ROOT = ROOM.parent
@@ -108,7 +108,7 @@ def write_samples(samples: list[Sample], model: GLCICModel, folder: Path) -> Non
     folder.mkdir(parents=True)
     completer = Completer(model)
     for sample in samples:
-        for file, picture in completed(sample, completer):
+        for file, picture in sample_files(sample, completer):
             picture.save(folder / file, optimize=True)
 
 

@@ -91,16 +91,15 @@ SAMPLES = {
 }
 
 
-def completed(sample: Sample, completer: Completer) -> Iterator[tuple[str, Image.Image]]:
+def sample_files(sample: Sample, completer: Completer) -> Iterator[tuple[str, Image.Image]]:
     """The files of a sample: ("coffee-before.png", picture), and so on for "mask" and "after"."""
     before = Image.fromarray(getattr(data, sample.photo)()).convert("RGB")
     if sample.part:
         before = before.crop(sample.part)
-    mask = stroke_mask(before.size, sample.strokes, (sample.part or (0, 0))[:2])
+    drawn = stroke_mask(before.size, sample.strokes, (sample.part or (0, 0))[:2])
     if sample.box:
-        ImageDraw.Draw(mask).rectangle(sample.box, fill=255)
-    hole = np.asarray(mask) == 255
-    photo = np.asarray(before)
-    after = paste(photo, fill(completer, photo, hole), hole)
-    for kind, picture in (("before", before), ("mask", mask), ("after", Image.fromarray(after))):
+        ImageDraw.Draw(drawn).rectangle(sample.box, fill=255)
+    photo, mask = np.asarray(before), np.asarray(drawn) == 255
+    after = paste(photo, fill(completer, photo, mask), mask)
+    for kind, picture in (("before", before), ("mask", drawn), ("after", Image.fromarray(after))):
         yield f"{sample.name}-{kind}.png", picture

@@ -30,10 +30,10 @@ def feature_distance(result: list[torch.Tensor], truth: list[torch.Tensor], mask
         result, truth: `picture_maps` of two pictures of one size.
         mask: bool (H, W), True in the hole.
     """
-    hole = torch.from_numpy(mask.astype(np.float32))[None, None]
+    in_hole = torch.from_numpy(mask.astype(np.float32))[None, None]
     distances = []
     for of_result, of_truth in zip(result, truth):
-        weights = F.interpolate(hole, of_truth.shape[-2:], mode="area")[0, 0]
+        weights = F.interpolate(in_hole, of_truth.shape[-2:], mode="area")[0, 0]
         different = 1 - F.cosine_similarity(of_result, of_truth, dim=1)[0]
         distances.append((different * weights).sum() / weights.sum())
     return float(torch.stack(distances).mean())

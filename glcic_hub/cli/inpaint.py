@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> None:
             check_is_readable(path)
     check_may_write(args.out, args.force)
 
-    photo, mask = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
-    picture, hole = read_pair(photo, mask, settings.file_format)
-    if hole.any():
-        result = complete(load_completer(settings), picture, hole, settings)
+    photo_file, mask_file = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
+    picture, mask = read_pair(photo_file, mask_file, settings.file_format)
+    if mask.any():
+        result = complete(load_completer(settings), picture, mask, settings)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image

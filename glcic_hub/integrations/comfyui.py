@@ -13,7 +13,7 @@ import torch
 from glcic_hub.device import choose_device
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.options import NONE, FillOptions, choice_names
-from glcic_hub.integrations.tensors import completed
+from glcic_hub.integrations.tensors import complete_tensor
 from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 
 AUTOMATIC = -1
@@ -55,22 +55,22 @@ class GLCICInpaint:
         Raises:
             ValueError: the mask covers a whole picture, or the sizes or numbers of pictures and masks do not agree.
         """
-        fill = mask.reshape(-1, *mask.shape[-2:]).to(image.device) >= 0.5
-        if fill.shape[1:] != image.shape[1:3]:
-            sizes = [f"{width}x{height}" for height, width in (fill.shape[1:], image.shape[1:3])]
+        masks = mask.reshape(-1, *mask.shape[-2:]).to(image.device) >= 0.5
+        if masks.shape[1:] != image.shape[1:3]:
+            sizes = [f"{width}x{height}" for height, width in (masks.shape[1:], image.shape[1:3])]
             raise ValueError(
                 f"the mask is {sizes[0]} and the image {sizes[1]} (width x height): connect a mask of the image's size "
                 "(Load Image gives one of 64x64 when nothing is masked)"
             )
-        if len(fill) != len(image) and 1 not in (len(fill), len(image)):
+        if len(masks) != len(image) and 1 not in (len(masks), len(image)):
             raise ValueError(
-                f"got {len(fill)} masks for {len(image)} images; give one for each image, or a single one for all"
+                f"got {len(masks)} masks for {len(image)} images; give one for each image, or a single one for all"
             )
         how = FillOptions(**{name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()})
         completer = _completer(model)
-        count = max(len(fill), len(image))
-        pairs = zip(image.expand(count, -1, -1, -1), fill.expand(count, -1, -1))
-        colours = torch.stack([completed(completer, picture[..., :3], own, how) for picture, own in pairs])
+        count = max(len(masks), len(image))
+        pairs = zip(image.expand(count, -1, -1, -1), masks.expand(count, -1, -1))
+        colours = torch.stack([complete_tensor(completer, picture[..., :3], own, how) for picture, own in pairs])
         return (torch.cat([colours, image[..., 3:].expand(count, -1, -1, -1)], dim=-1),)
 
 

@@ -18,7 +18,7 @@ from spandrel.util import KeyCondition
 
 from glcic_hub.filling.completer import ReadyCompleter
 from glcic_hub.filling.options import FillOptions
-from glcic_hub.integrations.tensors import completed
+from glcic_hub.integrations.tensors import complete_tensor
 from glcic_hub.model import GLCICModel, embedded_models
 
 
@@ -70,8 +70,9 @@ class GLCICArch(Architecture[GLCICModel]):
 
         def call(model: GLCICModel, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             """Image (1, 3, H, W) in [0, 1] and mask (1, 1, H, W), 1 = fill, to the completed (1, 3, H, W)."""
-            hole = mask[0, 0] >= 0.5
-            return completed(ready.of(model), image[0].permute(1, 2, 0), hole, self.options).permute(2, 0, 1)[None]
+            completer = ready.of(model)
+            result = complete_tensor(completer, image[0].permute(1, 2, 0), mask[0, 0] >= 0.5, self.options)
+            return result.permute(2, 0, 1)[None]
 
         return call
 

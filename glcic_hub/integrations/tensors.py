@@ -7,7 +7,7 @@ from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 
 
-def completed(
+def complete_tensor(
     completer: Completer, image: torch.Tensor, mask: torch.Tensor, options: FillOptions = DEFAULTS
 ) -> torch.Tensor:
     """Complete one picture that is a tensor.

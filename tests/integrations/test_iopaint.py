@@ -38,13 +38,14 @@ from iopaint.schema import InpaintRequest
 manager = ModelManager("glcic-scenes", torch.device("cpu"))
 report["listed"] = [name for name in manager.available_models if name.startswith("glcic")]
 report["in the help"] = [name for name in AVAILABLE_MODELS if name.startswith("glcic")]
-image, fill = np.load("picture.npy"), np.load("fill.npy")
-mask = fill.astype(np.uint8) * 255
+image, bool_mask = np.load("picture.npy"), np.load("mask.npy")
+mask = bool_mask.astype(np.uint8) * 255
 given = image.copy(), mask.copy()
 
 def complete(name, mask, **request):
     result = manager(image, mask, InpaintRequest(**request))
-    assert all(np.array_equal(now, before) for now, before in zip((image, mask.reshape(fill.shape)), given)), "changed"
+    now = image, mask.reshape(bool_mask.shape)
+    assert all(np.array_equal(one, before) for one, before in zip(now, given)), "changed"
     np.save(name, result)
 
 complete("plain", mask)
@@ -60,12 +61,12 @@ runpy.run_module("glcic_hub.integrations.iopaint", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, picture, fill):
+def folder(tmp_path_factory, picture, bool_mask):
     folder = tmp_path_factory.mktemp("iopaint")
     np.save(folder / "picture", picture)
-    np.save(folder / "fill", fill)
+    np.save(folder / "mask", bool_mask)
     Image.fromarray(picture).save(folder / "photo.png")
-    Image.fromarray(fill).save(folder / "mask.png")
+    Image.fromarray(bool_mask).save(folder / "mask.png")
     return folder
 
 
@@ -77,19 +78,19 @@ def completed(folder):
     return folder
 
 
-def test_the_model_manager_knows_and_runs_the_models(completed, picture, fill, expected):
+def test_the_model_manager_knows_and_runs_the_models(completed, picture, bool_mask, expected):
     """Strategies for large pictures change nothing: the completer has its own."""
     report = json.loads((completed / "report.json").read_text())
     assert report["registered"] == report["listed"] == report["in the help"] == embedded_models()
     for name in ("plain", "column", "cropped", "reduced", "faces"):
         result = np.load(completed / f"{name}.npy")[..., ::-1]  # IOPaint's BGR
         model = "glcic-faces-64" if name == "faces" else "glcic-scenes"
-        assert_completed(result, picture, fill, expected(model))
+        assert_completed(result, picture, bool_mask, expected(model))
 
 
-def test_the_batch_command(completed, picture, fill, expected):
+def test_the_batch_command(completed, picture, bool_mask, expected):
     result = np.asarray(Image.open(completed / "done" / "photo.png"))
-    assert_completed(result, picture, fill, expected("glcic-scenes"))
+    assert_completed(result, picture, bool_mask, expected("glcic-scenes"))
 
 
 @pytest.fixture
@@ -129,14 +130,14 @@ def get(url, body=None):
         return answer.read()
 
 
-def test_the_server(server, folder, picture, fill, expected):
+def test_the_server(server, folder, picture, bool_mask, expected):
     """What its page asks for: the list of models, and a completed picture."""
     assert json.loads(get(f"{server}/model"))["name"] == "glcic-scenes"
     names = [info["name"] for info in json.loads(get(f"{server}/server-config"))["modelInfos"]]
     assert set(embedded_models()) <= set(names)
     image, mask = (base64.b64encode((folder / file).read_bytes()).decode() for file in ("photo.png", "mask.png"))
     result = np.asarray(Image.open(io.BytesIO(get(f"{server}/inpaint", {"image": image, "mask": mask}))))
-    assert_completed(result, picture, fill, expected("glcic-scenes"))
+    assert_completed(result, picture, bool_mask, expected("glcic-scenes"))
 
 
 def test_without_iopaint_the_command_says_so_in_one_sentence(tmp_path):

@@ -20,9 +20,9 @@ pretrained, own = sys.argv[1:]
 report = {}
 before = list(MAIN_REGISTRY)
 ours.register()
-image, fill = np.load("picture.npy"), np.load("fill.npy")
+image, bool_mask = np.load("picture.npy"), np.load("mask.npy")
 image = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
-mask = torch.from_numpy(fill)[None, None].float()
+mask = torch.from_numpy(bool_mask)[None, None].float()
 
 def complete(model, name, dtype=torch.float32):
     seen = image.to(dtype)
@@ -76,30 +76,30 @@ def own(folder):
 
 
 @pytest.fixture(scope="module")
-def report(folder, own, picture, fill):
+def report(folder, own, picture, bool_mask):
     np.save(folder / "picture", picture)
-    np.save(folder / "fill", fill)
+    np.save(folder / "mask", bool_mask)
     return json.loads(run_with("spandrel", folder, "-c", CODE, str(PRETRAINED_DIR), str(own)))
 
 
-def test_embedded_weights_are_recognised_and_complete_as_the_pipeline_does(report, folder, picture, fill, expected):
+def test_embedded_weights_are_known_and_complete_as_the_pipeline_does(report, folder, picture, bool_mask, expected):
     for name in embedded_models():
         assert report[name] == ["GLCIC", "Inpainting", ["64 channels"], 1, 3, []]
-        assert_completed(np.load(folder / f"{name}.npy"), picture, fill, expected(name))
+        assert_completed(np.load(folder / f"{name}.npy"), picture, bool_mask, expected(name))
 
 
-def test_other_weights_need_the_folder_with_their_settings(report, folder, own, picture, fill, expected):
+def test_other_weights_need_the_folder_with_their_settings(report, folder, own, picture, bool_mask, expected):
     for error in (report["unknown"], report["incomplete"]):
         assert error.startswith("ValueError: these are not the weights of glcic-faces-64, glcic-scenes, and")
         assert "register(folder)" in error
     assert report["twice"].startswith("DuplicateArchitectureError")
     assert report["not ours"].startswith("UnsupportedModelError")
     for name, variant in (("own", None), ("own-half", "fp16")):
-        assert_completed(np.load(folder / f"{name}.npy"), picture, fill, expected(own, variant=variant))
+        assert_completed(np.load(folder / f"{name}.npy"), picture, bool_mask, expected(own, variant=variant))
 
 
-def test_half_precision(report, folder, picture, fill, expected):
+def test_half_precision(report, folder, picture, bool_mask, expected):
     """bfloat16 has 8 bits for the fill as for the samples around it."""
     for name, levels in (("half", 3), ("bfloat16", 6)):
         difference = np.load(folder / f"{name}.npy").astype(int) - expected("glcic-scenes")
-        assert np.abs(difference[fill]).max() <= levels
+        assert np.abs(difference[bool_mask]).max() <= levels

@@ -35,14 +35,14 @@ def environment(tool: str, home: Path) -> dict[str, str]:
     }
 
 
-def assert_completed(result: np.ndarray, picture: np.ndarray, fill: np.ndarray, expected: np.ndarray) -> None:
+def assert_completed(result: np.ndarray, picture: np.ndarray, mask: np.ndarray, expected: np.ndarray) -> None:
     """uint8 pictures (H, W, 3): known pixels as they were, the others as expected (threads may differ by a rounding).
 
     The fill must also differ from what was under it, and from its own colours in reverse.
     """
     assert result.shape == picture.shape and result.dtype == np.uint8
-    np.testing.assert_array_equal(result[~fill], picture[~fill])
-    difference = np.abs(result[fill].astype(int) - expected[fill])
+    np.testing.assert_array_equal(result[~mask], picture[~mask])
+    difference = np.abs(result[mask].astype(int) - expected[mask])
     assert difference.max() <= 2, f"up to {difference.max()} levels, {difference.mean():.2f} on average"
-    for other in (picture[fill], expected[fill][:, ::-1]):
-        assert np.abs(result[fill].astype(int) - other).mean() > 5
+    for other in (picture[mask], expected[mask][:, ::-1]):
+        assert np.abs(result[mask].astype(int) - other).mean() > 5
