@@ -3,7 +3,6 @@
 Every function raises ValueError with a sentence for the visitor when something cannot be used.
 """
 
-import functools
 import os
 import shutil
 import tempfile
@@ -17,13 +16,12 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from glcic_hub import images, masks
-from glcic_hub.device import choose_device
-from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.completer import completer_of
 from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
-from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
+from glcic_hub.model import DEFAULT_NAME, embedded_models
 
 MEGAPIXEL = 1_000_000
 LARGEST_PHOTO = 40 * MEGAPIXEL
@@ -59,11 +57,6 @@ def models() -> list[str]:
     """What a visitor can choose from; GLCIC_MODEL (a folder or Hub repository) takes the place of the default."""
     own = os.environ.get("GLCIC_MODEL")
     return [own] if own else sorted(embedded_models(), key=lambda name: name != DEFAULT_NAME)
-
-
-@functools.lru_cache(maxsize=1)  # one model in memory, whichever was asked for last
-def _completer(name: str) -> Completer:
-    return Completer(GLCICModel.from_pretrained(name), choose_device())
 
 
 def open_photo(path: str | os.PathLike) -> Picture:
@@ -205,7 +198,7 @@ def complete(
 
 @borrow_gpu
 def _fill(rgb: np.ndarray, mask: np.ndarray, model: str, options: FillOptions) -> np.ndarray:
-    return fill(_completer(model), rgb, mask, options)
+    return fill(completer_of(model), rgb, mask, options)
 
 
 def _distance(mask: np.ndarray, reach: int) -> np.ndarray:

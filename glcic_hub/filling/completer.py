@@ -1,9 +1,12 @@
 """A model made ready for inference: it completes a part of a picture, at the scale at which it knows holes."""
 
+import functools
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from glcic_hub.device import choose_device
 from glcic_hub.filling.grids import reduced
 from glcic_hub.filling.holes import Box, Frame, view_of
 from glcic_hub.filling.seam import BLENDS
@@ -74,24 +77,30 @@ class Completer:
             for where in (frame.known, frame.hole)
         )
         if scale == 1:
-            completed = self._run(image, 1 - known, wanted)
+            output = self._run(image, 1 - known, wanted)
         else:
             sides = frame.hole.shape
             size = [max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in sides]
             image, known = reduced(image, known, size)
             wanted = (1 - known) * _near(F.interpolate(wanted, size, mode="area") > 0)
             fill = self._run(image, 1 - known, wanted)
-            completed = _blended(torch.where(known > 0, image, fill), wanted, known, blend)
-            completed = F.interpolate(completed, sides, mode="bicubic").clamp(0, 1)
-        return completed[0].permute(1, 2, 0).cpu().numpy()
+            output = _blended(torch.where(known > 0, image, fill), wanted, known, blend)
+            output = F.interpolate(output, sides, mode="bicubic").clamp(0, 1)
+        return output[0].permute(1, 2, 0).cpu().numpy()
 
     def _run(self, image: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        completed = complete_holes(self.network, image, mask, self.mean, wanted, self._complete_window)
-        if not completed.isfinite().all():
+        output = complete_holes(self.network, image, mask, self.mean, wanted, self._complete_window)
+        if not output.isfinite().all():
             raise ValueError(
                 f"the model's values are not finite: its weights are damaged, or too large for {self.dtype}"
             )
-        return completed
+        return output
+
+
+@functools.cache
+def completer_of(name: str) -> Completer:
+    """The model of that name, folder or Hub repository on the device that is chosen here, loaded once and kept."""
+    return Completer(GLCICModel.from_pretrained(name), choose_device())
 
 
 class ReadyCompleter:

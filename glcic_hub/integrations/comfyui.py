@@ -5,16 +5,14 @@ ComfyUI finds it by a file `custom_nodes/glcic.py` with this line:
     from glcic_hub.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 """
 
-import functools
 from dataclasses import Field, fields
 
 import torch
 
-from glcic_hub.device import choose_device
-from glcic_hub.filling.completer import Completer
+from glcic_hub.filling.completer import completer_of
 from glcic_hub.filling.options import NONE, FillOptions, choice_names
 from glcic_hub.integrations.tensors import complete_tensor
-from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
+from glcic_hub.model import DEFAULT_NAME, embedded_models
 
 AUTOMATIC = -1
 """How the inputs write a number of pixels that is not given."""
@@ -67,17 +65,11 @@ class GLCICInpaint:
                 f"got {len(masks)} masks for {len(image)} images; give one for each image, or a single one for all"
             )
         how = FillOptions(**{name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()})
-        completer = _completer(model)
+        completer = completer_of(model)
         count = max(len(masks), len(image))
         pairs = zip(image.expand(count, -1, -1, -1), masks.expand(count, -1, -1))
         colours = torch.stack([complete_tensor(completer, picture[..., :3], own, how) for picture, own in pairs])
         return (torch.cat([colours, image[..., 3:].expand(count, -1, -1, -1)], dim=-1),)
-
-
-@functools.cache
-def _completer(name: str) -> Completer:
-    """An embedded model, loaded once and kept."""
-    return Completer(GLCICModel.from_pretrained(name), choose_device())
 
 
 def _input(option: Field) -> tuple:
