@@ -156,14 +156,14 @@ def run(
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete(photo, mask, int(grow), int(feather), model, options)
+    result = work.complete_photo(photo, mask, int(grow), int(feather), model, options)
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
     used_mask = work.save_png(work.images.read(mask), folder / "mask.png")
     seconds, (height, width) = time.perf_counter() - started, photo.size
     status = (
-        f"Completed in {seconds:.1f} s: {result.filled.mean():.1%} of {width} x {height} pixels "
+        f"Completed in {seconds:.1f} s: {result.mask.mean():.1%} of {width} x {height} pixels "
         f"({width * height / work.MEGAPIXEL:.1f} megapixels)."
     )
     return pair, completed, status, completed, used_mask, gr.update(visible=True)
@@ -258,7 +258,7 @@ def _results() -> SimpleNamespace:
         label="Before | after", type="filepath", buttons=["fullscreen"], elem_id="slider", interactive=False
     )
     part.status = gr.Markdown(elem_id="status")
-    with gr.Column(visible=False, elem_id="next") as part.next_steps:
+    with gr.Column(visible=False, elem_id="next") as part.what_next:
         part.download = gr.DownloadButton("Download PNG", variant="primary", elem_id="download")
         with gr.Row():
             part.go_on = gr.Button("Continue from the result", size="md", min_width=120, elem_id="go-on")
@@ -283,7 +283,7 @@ def _connect(inputs: SimpleNamespace, results: SimpleNamespace) -> None:
     inputs.go.click(
         run,
         [photo, editor, mask, inputs.grow, inputs.feather, inputs.model, *inputs.options],
-        [results.slider, results.download, results.status, result, used_mask, results.next_steps],
+        [results.slider, results.download, results.status, result, used_mask, results.what_next],
         concurrency_id="completion",
         **private,
     )

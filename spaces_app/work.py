@@ -46,11 +46,11 @@ class Result(NamedTuple):
 
     Attributes:
         photo: the completed photo.
-        filled: the mask that was filled, bool (height, width).
+        mask: what was filled, bool (height, width), True = filled.
     """
 
     photo: Picture
-    filled: np.ndarray
+    mask: np.ndarray
 
 
 def models() -> list[str]:
@@ -127,7 +127,7 @@ def save_png(photo: Picture, path: Path) -> str:
 def strokes_of(mask: np.ndarray, size: tuple[int, int], colour: tuple[int, int, int, int]) -> Image.Image:
     """A mask as paint on the preview, RGBA of `size` (height, width): every preview pixel that it touches."""
     layer = np.zeros((*size, 4), np.uint8)
-    layer[_reduced(mask, size)] = colour
+    layer[_touched(mask, size)] = colour
     return Image.fromarray(layer)
 
 
@@ -147,20 +147,21 @@ def painted_mask(layers: Sequence[Image.Image], photo: Picture, mask: np.ndarray
             raise ValueError("The strokes belong to another photo. Paint them again.")
         strokes |= np.asarray(layer)[..., 3] > 0
     if mask is not None:
-        shown = _reduced(mask, size)
+        shown = _touched(mask, size)
         if not (shown & ~strokes).any():
             return mask | masks.resized(strokes & ~shown, *photo.size)
     return masks.resized(strokes, *photo.size)
 
 
-def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which pixels of a preview of `size` (height, width) a mask touches, bool."""
     if mask.shape == size:
         return mask
     levels = Image.fromarray(mask.astype(np.float32))
     return np.asarray(levels.resize(size[::-1], Image.Resampling.BOX)) > 0
 
 
-def complete(
+def complete_photo(
     photo: Picture,
     mask: np.ndarray,
     grow: int = 0,
@@ -184,16 +185,16 @@ def complete(
     if not mask.any():
         raise ValueError("Nothing is painted yet: paint over what is to go, or upload a mask with white in it.")
     distance = _distance(mask, grow)
-    wide = distance <= grow
-    if wide.all():
+    widened = distance <= grow
+    if widened.all():
         raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    filled = _fill(photo.rgb, wide, model or models()[0], options)
+    filled = _fill(photo.rgb, widened, model or models()[0], options)
     feather = min(feather, grow)
     if feather:
-        share = np.clip((grow + 1 - distance[wide]) / (feather + 1), 0, 1)[:, None]
-        known = photo.rgb[wide] / np.float32(255) if photo.values is None else photo.values[wide]
-        filled[wide] = share * filled[wide] + (1 - share) * known
-    return Result(images.read(photo.completed(filled, wide)), wide)
+        share = np.clip((grow + 1 - distance[widened]) / (feather + 1), 0, 1)[:, None]
+        known = photo.rgb[widened] / np.float32(255) if photo.values is None else photo.values[widened]
+        filled[widened] = share * filled[widened] + (1 - share) * known
+    return Result(images.read(photo.completed(filled, widened)), widened)
 
 
 @borrow_gpu
@@ -230,7 +231,7 @@ def complete_files(
         try:
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
-            result = complete(photo, mask, grow, feather, model, options)
+            result = complete_photo(photo, mask, grow, feather, model, options)
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
         results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))

@@ -74,14 +74,14 @@ def photo(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hole() -> np.ndarray:
+def bool_mask() -> np.ndarray:
     mask = np.zeros((199, 301), bool)
     mask[60:90, 120:170] = True
     return mask
 
 
 @pytest.fixture(scope="session")
-def mask(hole, tmp_path_factory) -> Path:
+def mask(bool_mask, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("mask") / "mask.png"
-    Image.fromarray(hole).save(path)
+    Image.fromarray(bool_mask).save(path)
     return path

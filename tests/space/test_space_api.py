@@ -19,8 +19,8 @@ def client(space, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def expected(photo, hole, model_folder) -> np.ndarray:
-    return np.asarray(GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), hole).images[0])
+def expected(photo, bool_mask, model_folder) -> np.ndarray:
+    return np.asarray(GLCICPipeline.from_pretrained(model_folder)(Image.open(photo), bool_mask).images[0])
 
 
 def test_one_photo(client, photo, mask, expected):
@@ -29,10 +29,10 @@ def test_one_photo(client, photo, mask, expected):
     assert np.array_equal(np.asarray(Image.open(path)), expected)
 
 
-def test_detail_from_the_photo(client, photo, mask, hole, model_folder):
+def test_detail_from_the_photo(client, photo, mask, bool_mask, model_folder):
     path = client.predict(image=handle_file(photo), mask=handle_file(mask), texture="photo", api_name="/inpaint")
     pipe = GLCICPipeline.from_pretrained(model_folder)
-    assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), hole, texture="photo").images[0])
+    assert np.array_equal(np.asarray(Image.open(path)), pipe(Image.open(photo), bool_mask, texture="photo").images[0])
 
 
 def test_several_photos(client, photo, mask, expected):
@@ -65,7 +65,7 @@ def test_errors_are_sentences(client, photo, mask, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
-def test_known_pixels_are_the_photo_s_whatever_its_mode(client, photo, mask, hole, tmp_path, mode):
+def test_known_pixels_are_the_photo_s_whatever_its_mode(client, photo, mask, bool_mask, tmp_path, mode):
     """A grey JPEG and a picture with transparency come to the network as they are, not rewritten on the way."""
     given = Image.open(photo).convert(mode)
     if mode == "RGBA":
@@ -75,12 +75,12 @@ def test_known_pixels_are_the_photo_s_whatever_its_mode(client, photo, mask, hol
     upload = np.asarray(Image.open(path))
     completed = Image.open(client.predict(image=handle_file(path), mask=handle_file(mask), api_name="/inpaint"))
     assert completed.mode == mode
-    assert np.array_equal(np.asarray(completed)[~hole], upload[~hole])
+    assert np.array_equal(np.asarray(completed)[~bool_mask], upload[~bool_mask])
 
 
-def test_a_mask_counts_as_black_where_it_is_transparent(client, photo, hole, expected, tmp_path):
+def test_a_mask_counts_as_black_where_it_is_transparent(client, photo, bool_mask, expected, tmp_path):
     white = Image.new("RGBA", (301, 199), "white")
-    white.putalpha(Image.fromarray(hole.astype(np.uint8) * 255))
+    white.putalpha(Image.fromarray(bool_mask.astype(np.uint8) * 255))
     white.save(tmp_path / "mask.png")
     path = client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "mask.png"), api_name="/inpaint")
     assert np.array_equal(np.asarray(Image.open(path)), expected)
@@ -90,10 +90,10 @@ def test_only_the_documented_endpoints_are_public(client):
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/inpaint", "/inpaint_batch"}
 
 
-def test_many_at_once_get_their_own_answers(client, mask, hole, model_folder, tmp_path):
+def test_many_at_once_get_their_own_answers(client, mask, bool_mask, model_folder, tmp_path):
     pipeline = GLCICPipeline.from_pretrained(model_folder)
     rng = np.random.default_rng(0)
-    photos = [Image.fromarray(rng.integers(0, 256, (*hole.shape, 3), np.uint8)) for _ in range(CALLERS)]
+    photos = [Image.fromarray(rng.integers(0, 256, (*bool_mask.shape, 3), np.uint8)) for _ in range(CALLERS)]
     paths = [tmp_path / f"{index}.png" for index in range(CALLERS)]
     for image, path in zip(photos, paths):
         image.save(path)
@@ -104,4 +104,4 @@ def test_many_at_once_get_their_own_answers(client, mask, hole, model_folder, tm
     with ThreadPoolExecutor(CALLERS) as callers:
         answers = list(callers.map(call, paths))
     for image, answer in zip(photos, answers):
-        assert np.array_equal(np.asarray(Image.open(answer)), np.asarray(pipeline(image, hole).images[0]))
+        assert np.array_equal(np.asarray(Image.open(answer)), np.asarray(pipeline(image, bool_mask).images[0]))

@@ -123,32 +123,32 @@ def test_a_painted_photo_is_completed(page, photo):
 
 
 @pytest.mark.parametrize("page", [DESKTOP], indirect=True)
-def test_texture_from_the_photo_is_a_click_away(page, photo, mask, hole, model_folder):
+def test_texture_from_the_photo_is_a_click_away(page, photo, mask, bool_mask, model_folder):
     open_photo(page, photo)
     page.click("#options button")
     page.set_input_files("#mask input[type=file]", mask)
     page.wait_for_timeout(2 * SECOND)
     page.locator("#texture").get_by_label("photo").check()
     complete(page)
-    grown = ndimage.distance_transform_edt(~hole) <= GROWN
+    grown = ndimage.distance_transform_edt(~bool_mask) <= GROWN
     pipe = GLCICPipeline.from_pretrained(model_folder)
     plain, detailed = (pipe(Image.open(photo), grown, texture=texture).images[0] for texture in (None, "photo"))
     assert np.array_equal(download(page), detailed)
     assert not np.array_equal(plain, detailed)
 
 
-def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, hole):
+def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, bool_mask):
     open_photo(page, photo)
     page.click("#options button")
     page.set_input_files("#mask input[type=file]", mask)
     page.wait_for_timeout(2 * SECOND)
     complete(page)
     first = download(page)
-    near = np.zeros_like(hole)
+    near = np.zeros_like(bool_mask)
     near[60 - GROWN : 90 + GROWN, 120 - GROWN : 170 + GROWN] = True
     before = np.asarray(Image.open(photo))
     assert np.array_equal(first[~near], before[~near])
-    assert (first[hole] != before[hole]).mean() > 0.5
+    assert (first[bool_mask] != before[bool_mask]).mean() > 0.5
 
     page.click("#go-on")
     expect(page.locator("#status")).not_to_contain_text("Completed in")
@@ -161,7 +161,7 @@ def test_going_on_from_the_result_with_the_same_mask(page, photo, mask, hole):
 
 
 @pytest.mark.parametrize("page", [PHONE], indirect=True)
-def test_a_mask_can_be_erased_and_painted_on(page, photo, mask, hole):
+def test_a_mask_can_be_erased_and_painted_on(page, photo, mask, bool_mask):
     open_photo(page, photo)
     page.click("#options button")
     page.set_input_files("#mask input[type=file]", mask)
@@ -170,7 +170,7 @@ def test_a_mask_can_be_erased_and_painted_on(page, photo, mask, hole):
     stroke(page, "Brush", (0.5, 0.6), (0.6, 0.6))
     complete(page)
     changed = (download(page) != np.asarray(Image.open(photo))).any(axis=2)
-    assert changed[hole].mean() < 0.7
+    assert changed[bool_mask].mean() < 0.7
     assert changed[110:140, 140:200].mean() > 0.05
 
 

@@ -29,51 +29,51 @@ def pixels(image) -> np.ndarray:
     return np.asarray(image if isinstance(image, Image.Image) else Image.open(image))
 
 
-def test_the_result_is_the_pipeline_s(photo, hole, model_folder):
+def test_the_result_is_the_pipeline_s(photo, bool_mask, model_folder):
     opened = work.open_photo(photo)
-    expected = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole).images[0]
-    result = work.complete(opened, hole)
+    expected = GLCICPipeline.from_pretrained(model_folder)(opened.image, bool_mask).images[0]
+    result = work.complete_photo(opened, bool_mask)
     assert np.array_equal(pixels(result.photo), pixels(expected))
-    assert np.array_equal(result.filled, hole)
-    assert np.array_equal(pixels(result.photo)[~hole], pixels(photo)[~hole])
-    assert (pixels(result.photo)[hole] != pixels(photo)[hole]).mean() > 0.5
+    assert np.array_equal(result.mask, bool_mask)
+    assert np.array_equal(pixels(result.photo)[~bool_mask], pixels(photo)[~bool_mask])
+    assert (pixels(result.photo)[bool_mask] != pixels(photo)[bool_mask]).mean() > 0.5
 
 
 @pytest.mark.parametrize("grow", [1, 7])
-def test_growing_widens_the_hole_by_so_many_pixels(photo, hole, grow):
-    result = work.complete(work.open_photo(photo), hole, grow=grow)
+def test_growing_widens_the_hole_by_so_many_pixels(photo, bool_mask, grow):
+    result = work.complete_photo(work.open_photo(photo), bool_mask, grow=grow)
     y, x = np.mgrid[-grow : grow + 1, -grow : grow + 1]
     disc = x**2 + y**2 <= grow**2
-    assert np.array_equal(result.filled, ndimage.binary_dilation(hole, disc))
+    assert np.array_equal(result.mask, ndimage.binary_dilation(bool_mask, disc))
 
 
 @pytest.mark.parametrize("feather", [3, 64])
-def test_feathering_fades_within_the_grown_rim_alone(photo, hole, feather):
+def test_feathering_fades_within_the_grown_rim_alone(photo, bool_mask, feather):
     opened = work.open_photo(photo)
-    plain, soft = (work.complete(opened, hole, grow=6, feather=amount) for amount in (0, feather))
+    plain, soft = (work.complete_photo(opened, bool_mask, grow=6, feather=amount) for amount in (0, feather))
     before, after, sharp = (pixels(image).astype(int) for image in (opened, soft.photo, plain.photo))
-    wide = soft.filled
+    wide = soft.mask
     assert np.array_equal(after[~wide], before[~wide])
-    assert np.array_equal(after[hole], sharp[hole]), "what was painted over never shines through"
-    rim = wide & ~hole
+    assert np.array_equal(after[bool_mask], sharp[bool_mask]), "what was painted over never shines through"
+    rim = wide & ~bool_mask
     between = (after >= np.minimum(before, sharp)) & (after <= np.maximum(before, sharp))
     assert between[rim].all()
-    outermost = rim & (ndimage.distance_transform_edt(~hole) > 5.5)
+    outermost = rim & (ndimage.distance_transform_edt(~bool_mask) > 5.5)
     assert np.abs(after - before)[outermost].mean() < 0.6 * np.abs(sharp - before)[outermost].mean()
 
 
-def test_nothing_under_the_mask_matters(photo, hole):
+def test_nothing_under_the_mask_matters(photo, bool_mask):
     opened = work.open_photo(photo)
     spoilt = pixels(opened).copy()
-    spoilt[hole] = 255 - spoilt[hole]
-    results = [work.complete(image, hole, grow=5, feather=3) for image in (opened, images.read(spoilt))]
+    spoilt[bool_mask] = 255 - spoilt[bool_mask]
+    results = [work.complete_photo(image, bool_mask, grow=5, feather=3) for image in (opened, images.read(spoilt))]
     assert np.array_equal(*(pixels(result.photo) for result in results))
 
 
-def test_transparency_stays(photo, hole):
+def test_transparency_stays(photo, bool_mask):
     see_through = Image.open(photo).convert("RGBA")
     see_through.putalpha(77)
-    result = work.complete(images.read(see_through), hole, grow=4, feather=2).photo
+    result = work.complete_photo(images.read(see_through), bool_mask, grow=4, feather=2).photo
     assert result.image.mode == "RGBA" and (pixels(result)[..., 3] == 77).all()
 
 
@@ -103,22 +103,22 @@ def every_kind(photo) -> dict[str, Image.Image]:
 
 
 @pytest.mark.parametrize("name", ["grey.jpg", "deep.png", "alpha.webp", "palette.gif", "print.jpg"])
-def test_known_pixels_are_the_file_s_whatever_it_is(name, photo, hole, tmp_path):
+def test_known_pixels_are_the_file_s_whatever_it_is(name, photo, bool_mask, tmp_path):
     every_kind(photo)[name].save(tmp_path / name, **({"lossless": True, "exact": True} if "webp" in name else {}))
     stored = Image.open(tmp_path / name)
     stored = stored.convert("RGB") if stored.mode in ("P", "CMYK") else stored
-    result = work.complete(work.open_photo(tmp_path / name), hole, grow=3, feather=2)
+    result = work.complete_photo(work.open_photo(tmp_path / name), bool_mask, grow=3, feather=2)
     saved = Image.open(work.save_png(result.photo, tmp_path / "saved.png"))
     assert saved.mode == stored.mode
-    assert np.array_equal(pixels(saved)[~result.filled], pixels(stored)[~result.filled])
-    assert not np.array_equal(pixels(saved)[hole], pixels(stored)[hole])
+    assert np.array_equal(pixels(saved)[~result.mask], pixels(stored)[~result.mask])
+    assert not np.array_equal(pixels(saved)[bool_mask], pixels(stored)[bool_mask])
 
 
 @pytest.mark.parametrize("feather", [0, 2])
-def test_the_colour_profile_stays(feather, photo, hole, tmp_path):
+def test_the_colour_profile_stays(feather, photo, bool_mask, tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.open(photo).save(tmp_path / "profile.png", icc_profile=profile)
-    result = work.complete(work.open_photo(tmp_path / "profile.png"), hole, grow=3, feather=feather)
+    result = work.complete_photo(work.open_photo(tmp_path / "profile.png"), bool_mask, grow=3, feather=feather)
     saved = Image.open(work.save_png(result.photo, tmp_path / "saved.png"))
     assert saved.info["icc_profile"] == profile
 
@@ -131,25 +131,26 @@ def test_large_photos_are_shown_smaller(photo, tmp_path, monkeypatch):
     assert Image.open(work.save_preview(opened, tmp_path, "small")).size == (100, 66)
 
 
-def test_strokes_on_the_preview_become_strokes_on_the_photo(photo, hole, monkeypatch):
+def test_strokes_on_the_preview_become_strokes_on_the_photo(photo, bool_mask, monkeypatch):
     opened = work.open_photo(photo)
     monkeypatch.setattr(work, "PREVIEW_SIDE", 100)
     paint = (229, 72, 139, 166)
-    strokes = work.strokes_of(hole, work.preview_size(opened), paint)
-    assert np.array_equal(work.painted_mask([strokes], opened, hole), hole), "untouched, a mask is exactly itself"
+    strokes = work.strokes_of(bool_mask, work.preview_size(opened), paint)
+    untouched = work.painted_mask([strokes], opened, bool_mask)
+    assert np.array_equal(untouched, bool_mask), "a mask is exactly itself"
 
     alone = work.painted_mask([strokes], opened)
-    assert alone[hole].all() and not alone[ndimage.distance_transform_edt(~hole) > 6].any()
+    assert alone[bool_mask].all() and not alone[ndimage.distance_transform_edt(~bool_mask) > 6].any()
 
     more = strokes.copy()
     more.paste(paint, (60, 50, 70, 60))
-    both = work.painted_mask([more], opened, hole)
-    assert both[hole].all() and both[155:175, 185:205].all()
-    assert both.sum() == pytest.approx(hole.sum() + 900, rel=0.1)
+    both = work.painted_mask([more], opened, bool_mask)
+    assert both[bool_mask].all() and both[155:175, 185:205].all()
+    assert both.sum() == pytest.approx(bool_mask.sum() + 900, rel=0.1)
 
     erased = strokes.copy()
     erased.paste((0, 0, 0, 0), (50, 0, 100, 66))
-    left = work.painted_mask([erased], opened, hole)
+    left = work.painted_mask([erased], opened, bool_mask)
     assert left[65:85, 125:145].all() and not left[:, 155:].any(), "what was erased is not filled"
 
 
@@ -175,10 +176,10 @@ def test_what_cannot_be_opened_is_said(content, message, tmp_path):
         work.open_photo(tmp_path / "upload.png")
 
 
-def test_layers_are_joined(hole):
-    photo = images.read(np.zeros((*hole.shape, 3), np.uint8))
-    layers = np.zeros((2, *hole.shape, 4), np.uint8)
-    layers[0, ..., 3] = hole * 255
+def test_layers_are_joined(bool_mask):
+    photo = images.read(np.zeros((*bool_mask.shape, 3), np.uint8))
+    layers = np.zeros((2, *bool_mask.shape, 4), np.uint8)
+    layers[0, ..., 3] = bool_mask * 255
     layers[1, 5:9, 5:9, 3] = 1
     pictures = [Image.fromarray(layer) for layer in layers]
     joined = work.painted_mask(pictures, photo)
@@ -188,14 +189,14 @@ def test_layers_are_joined(hole):
         work.painted_mask(pictures, images.read(np.zeros((10, 10, 3), np.uint8)))
 
 
-def test_masks_that_cannot_be_used_are_refused(photo, mask, hole):
+def test_masks_that_cannot_be_used_are_refused(photo, mask, bool_mask):
     opened = work.open_photo(photo)
     with pytest.raises(ValueError, match="301x199 but its picture is 20x20"):
         work.read_mask(mask, (20, 20))
     with pytest.raises(ValueError, match="Nothing is painted"):
-        work.complete(opened, np.zeros_like(hole))
+        work.complete_photo(opened, np.zeros_like(bool_mask))
     with pytest.raises(ValueError, match="covers the whole photo"):
-        work.complete(opened, ndimage.binary_dilation(hole, iterations=150), grow=64)
+        work.complete_photo(opened, ndimage.binary_dilation(bool_mask, iterations=150), grow=64)
 
 
 def test_results_go_when_their_time_is_over(monkeypatch):
@@ -209,18 +210,18 @@ def test_results_go_when_their_time_is_over(monkeypatch):
     assert recent.is_dir() and not old.exists()
 
 
-def test_the_options_are_those_of_the_pipeline(photo, hole, model_folder):
+def test_the_options_are_those_of_the_pipeline(photo, bool_mask, model_folder):
     opened = work.open_photo(photo)
-    result = work.complete(opened, hole, options=FillOptions(texture="photo"))
-    wanted = GLCICPipeline.from_pretrained(model_folder)(opened.image, hole, texture="photo").images[0]
+    result = work.complete_photo(opened, bool_mask, options=FillOptions(texture="photo"))
+    wanted = GLCICPipeline.from_pretrained(model_folder)(opened.image, bool_mask, texture="photo").images[0]
     assert np.array_equal(pixels(result.photo), pixels(wanted))
-    assert not np.array_equal(pixels(result.photo), pixels(work.complete(opened, hole).photo))
+    assert not np.array_equal(pixels(result.photo), pixels(work.complete_photo(opened, bool_mask).photo))
 
 
 @pytest.mark.parametrize(("grow", "feather"), [(-1, 0), (65, 0), (4, -1), (4, 65)])
-def test_rims_are_bounded(photo, hole, grow, feather):
+def test_rims_are_bounded(photo, bool_mask, grow, feather):
     with pytest.raises(ValueError, match=f"from 0 to 64 pixels; got {grow} and {feather}"):
-        work.complete(work.open_photo(photo), hole, grow=grow, feather=feather)
+        work.complete_photo(work.open_photo(photo), bool_mask, grow=grow, feather=feather)
 
 
 def test_the_network_sees_sixteen_bits_in_eight(tmp_path):
@@ -238,7 +239,7 @@ def test_huge_masks_are_refused_before_they_are_decoded(tmp_path):
 
 def test_several_files(photo, mask, tmp_path):
     paths = work.complete_files([str(photo)] * 2, [str(mask)], tmp_path)
-    expected = work.complete(work.open_photo(photo), work.read_mask(mask, (199, 301))).photo
+    expected = work.complete_photo(work.open_photo(photo), work.read_mask(mask, (199, 301))).photo
     assert len(set(paths)) == 2
     assert all(np.array_equal(pixels(path), pixels(expected)) for path in paths)
     with pytest.raises(ValueError, match="Photo 2 of 2: This photo is no longer on the server"):
