@@ -31,23 +31,23 @@ class PictureFile:
     Attributes:
         path: the file.
         name: the picture's name inside its folder or tar file, with "/" between the parts.
-        offset, size: the bytes of a tar file; `size` is None for a whole file.
+        offset, byte_count: the part of a tar file; `byte_count` is None for a whole file.
     """
 
     path: Path
     name: str
     offset: int = 0
-    size: int | None = None
+    byte_count: int | None = None
 
     @property
     def label(self) -> str:
         """How messages call it."""
-        return str(self.path) if self.size is None else f"{self.path}: {self.name}"
+        return str(self.path) if self.byte_count is None else f"{self.path}: {self.name}"
 
     @property
     def public_name(self) -> str:
         """How records call it: without the folders of this machine, with the tar file where it is in one."""
-        return self.name if self.size is None else f"{self.name} of {self.path.name}"
+        return self.name if self.byte_count is None else f"{self.name} of {self.path.name}"
 
     def load(self) -> "Image.Image":
         """The picture as it is stored, of any format that Pillow reads, its samples in memory.
@@ -56,7 +56,7 @@ class PictureFile:
         """
         from glcic_hub.images import load_image
 
-        return load_image(self.path if self.size is None else opened(self._data()))
+        return load_image(self.path if self.byte_count is None else opened(self._data()))
 
     def decode(self) -> "Image.Image":
         """The picture upright, as RGB. OSError with its name if it cannot be read as one of the formats `READABLE`."""
@@ -73,7 +73,7 @@ class PictureFile:
             raise OSError("it is a pipe, a device or a folder")  # a pipe may never say anything, a device never end
         with open(self.path, "rb") as file:
             file.seek(self.offset)
-            return file.read(self.size)
+            return file.read(self.byte_count)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:

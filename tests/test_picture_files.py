@@ -63,7 +63,7 @@ def test_tar_files_are_read_without_unpacking(tmp_path):
     found = list_pictures(path)
     assert names(found) == ["b.png", "sub/a.jpg"]
     data = path.read_bytes()
-    contents = [data[file.offset : file.offset + file.size].decode() for file in found.pictures]
+    contents = [data[file.offset : file.offset + file.byte_count].decode() for file in found.pictures]
     assert contents == ["b.png", "./sub/a.jpg"]
     assert found.pictures[1].label == f"{path}: sub/a.jpg"
     assert found.ignored == {".txt": 1} and not found.problems
@@ -139,7 +139,7 @@ def test_every_suffix_is_found_and_read(tmp_path, lying, suffix):
         pytest.skip(f"this Pillow cannot write {suffix}")
     image = noise(9, 11).convert("1" if suffix == ".pbm" else "L" if suffix == ".pgm" else "RGB")
     file = lying(encoded(image, kind), f"x{suffix.upper()}")
-    assert names(list_pictures(file.path if file.size else tmp_path)).count(f"x{suffix.upper()}") == 1
+    assert names(list_pictures(file.path if file.byte_count else tmp_path)).count(f"x{suffix.upper()}") == 1
     assert file.load().size == file.decode().size == file.size_in_pixels() == (11, 9)
     assert file.decode().mode == "RGB"
 
@@ -176,7 +176,7 @@ def test_formats_of_no_suffix_are_loaded_and_not_decoded(lying):
 
 def test_names_for_messages_and_records(lying):
     file = lying(b"")
-    whole = file.size is None
+    whole = file.byte_count is None
     assert file.label == (str(file.path) if whole else f"{file.path}: sub/x.png")
     assert file.public_name == ("sub/x.png" if whole else "sub/x.png of a.tar")
 
