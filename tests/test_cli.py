@@ -22,14 +22,15 @@ from glcic_hub import cli, demo
 from glcic_hub.cli import texts
 from glcic_hub.cli.options import DTYPES
 from glcic_hub.filling import fill as fill_module
+from glcic_hub.formats import WRITABLE
 from glcic_hub.model import GLCICModel
 from tests.fills import filled
 from tests.privileges import without_privileges
 from tests.random_models import random_model
 
 HEIGHT, WIDTH = 48, 40
-HOLE = np.zeros((HEIGHT, WIDTH), bool)
-HOLE[10:26, 12:24] = True
+MASK = np.zeros((HEIGHT, WIDTH), bool)
+MASK[10:26, 12:24] = True
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ROTATED = Image.Exif()
 ROTATED[0x0112] = 6
@@ -51,7 +52,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    return saved(HOLE, tmp_path / "mask.png")
+    return saved(MASK, tmp_path / "mask.png")
 
 
 def samples(channels: int, high: int = 256, dtype: type = np.uint8) -> np.ndarray:
@@ -145,6 +146,11 @@ class TestHelp:
             except SystemExit as end:  # --help
                 assert end.code == 0, capsys.readouterr().err
 
+    def test_inpaint_help_has_every_format(self, capsys):
+        run("inpaint", "--help")
+        text = capsys.readouterr().out
+        assert all(re.search(rf"^  (\S+, )*\{suffix}\b", text, re.MULTILINE) for suffix in WRITABLE), text
+
     def test_version(self, capsys):
         assert run("--version") == 0
         assert glcic_hub.__version__ in capsys.readouterr().out
@@ -228,15 +234,15 @@ class TestInpaint:
         assert (said.out, said.err) == (f"{out}\n", "")
         result = opened(out)
         assert (result.mode, result.size, result.format) == ("RGB", (WIDTH, HEIGHT), suffix[1:].upper())
-        np.testing.assert_array_equal(np.asarray(result)[~HOLE], samples(3)[~HOLE])
-        assert (np.asarray(result)[HOLE] != samples(3)[HOLE]).any()
+        np.testing.assert_array_equal(np.asarray(result)[~MASK], samples(3)[~MASK])
+        assert (np.asarray(result)[MASK] != samples(3)[MASK]).any()
         assert names(tmp_path) == sorted([out.name, "mask.png", "photo.png"])
 
     def test_writes_the_colours_of_the_completer(self, tmp_path, photo, mask, tiny_model):
         run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model)
-        fill = filled(GLCICModel.from_pretrained(tiny_model), samples(3), HOLE)
+        fill = filled(GLCICModel.from_pretrained(tiny_model), samples(3), MASK)
         result = np.asarray(opened(tmp_path / "out.png"))
-        assert np.abs(result[HOLE] / 255 - fill[HOLE]).max() <= 0.5 / 255 + 1e-6
+        assert np.abs(result[MASK] / 255 - fill[MASK]).max() <= 0.5 / 255 + 1e-6
 
     @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
     def test_jpeg_is_of_high_quality_without_chroma_subsampling(self, tmp_path, mask, tiny_model, suffix):
@@ -248,7 +254,7 @@ class TestInpaint:
         assert (result.format, result.mode) == ("JPEG", "RGB")
         assert result.quantization == opened(reference).quantization
         assert [layer[1:3] for layer in result.layer] == [(1, 1)] * 3
-        far = np.pad(~HOLE, 8, mode="edge")
+        far = np.pad(~MASK, 8, mode="edge")
         far = np.lib.stride_tricks.sliding_window_view(far, (17, 17)).all((2, 3))  # blocks without filled pixels
         assert np.abs(np.asarray(result).astype(int) - smooth)[far].max() < 12
 
@@ -259,7 +265,7 @@ class TestInpaint:
             out = tmp_path / f"out{quality}{suffix}"
             options = ["--quality", quality, "--model", tiny_model]
             assert run("inpaint", photo, mask, "-o", out, *options) == 0
-            assert (np.asarray(opened(out))[~HOLE] != samples(3)[~HOLE]).any()
+            assert (np.asarray(opened(out))[~MASK] != samples(3)[~MASK]).any()
             sizes.append(out.stat().st_size)
         assert sizes[0] < sizes[1] / 2
 
@@ -281,10 +287,10 @@ class TestInpaint:
         result = opened(out)
         if mode.startswith("I"):
             assert result.mode == "I;16"
-            np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(image)[~HOLE])
+            np.testing.assert_array_equal(np.asarray(result)[~MASK], np.asarray(image)[~MASK])
         else:
             alike = np.asarray(image.convert("RGBA")), np.asarray(result.convert("RGBA"))
-            np.testing.assert_array_equal(alike[1][~HOLE], alike[0][~HOLE])
+            np.testing.assert_array_equal(alike[1][~MASK], alike[0][~MASK])
             np.testing.assert_array_equal(alike[1][..., 3], alike[0][..., 3])
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK"])
@@ -303,8 +309,8 @@ class TestInpaint:
     @pytest.mark.parametrize("out", ["out.jpg", "out.png", "out.webp"])
     def test_exif_profile_and_dpi_are_kept(self, tmp_path, tiny_model, source, out):
         saved(samples(3), tmp_path / source, exif=ROTATED.tobytes(), icc_profile=PROFILE, dpi=(300, 300))
-        upright_hole = np.rot90(HOLE, -1)  # orientation 6: viewers turn the stored picture clockwise
-        saved(upright_hole, tmp_path / "mask.png")
+        upright_mask = np.rot90(MASK, -1)  # orientation 6: viewers turn the stored picture clockwise
+        saved(upright_mask, tmp_path / "mask.png")
         given, out = opened(tmp_path / source), tmp_path / out
         assert run("inpaint", tmp_path / source, tmp_path / "mask.png", "-o", out, "--model", tiny_model) == 0
         result = opened(out)
@@ -314,12 +320,12 @@ class TestInpaint:
             assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
         assert result.size == given.size
         if out.suffix != ".jpg":
-            np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(given)[~HOLE])
+            np.testing.assert_array_equal(np.asarray(result)[~MASK], np.asarray(given)[~MASK])
 
     def test_orientation_that_only_the_xmp_data_have(self, tmp_path, tiny_model):
         xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
         saved(samples(3), tmp_path / "in.webp", xmp=xmp, lossless=True)
-        saved(np.rot90(HOLE, -1), tmp_path / "mask.png")
+        saved(np.rot90(MASK, -1), tmp_path / "mask.png")
         assert (
             run(
                 "inpaint",
@@ -353,13 +359,13 @@ class TestInpaint:
         saved(rgba, tmp_path / "in.png")
         for out in (tmp_path / "out.png", tmp_path / "out.webp"):
             assert run("inpaint", tmp_path / "in.png", mask, "-o", out, "--model", tiny_model) == 0
-            np.testing.assert_array_equal(np.asarray(opened(out))[~HOLE], rgba[~HOLE])
+            np.testing.assert_array_equal(np.asarray(opened(out))[~MASK], rgba[~MASK])
 
     @pytest.mark.parametrize("mode", ["RGB", "LAB"])
     def test_an_empty_mask_writes_the_picture_and_says_so(self, tmp_path, capsys, mode):
         image = Image.fromarray(samples(3)) if mode == "RGB" else Image.frombytes("LAB", (WIDTH, HEIGHT), samples(3))
         image.save(tmp_path / "in.tiff")
-        saved(np.zeros_like(HOLE), tmp_path / "mask.png")
+        saved(np.zeros_like(MASK), tmp_path / "mask.png")
         out = tmp_path / "out.png"
         assert run("inpaint", tmp_path / "in.tiff", tmp_path / "mask.png", "-o", out, "--model", "no/model") == 0
         said = capsys.readouterr()
@@ -390,11 +396,11 @@ class TestSettings:
         random_model().save_pretrained(tmp_path / "model")
         out = tmp_path / "out.png"
         assert run("inpaint", photo, mask, "-o", out, "--model", tmp_path / "model", *options) == 0
-        found = np.asarray(opened(out))[HOLE] / 255
+        found = np.asarray(opened(out))[MASK] / 255
 
         def level_of(dtype: torch.dtype | None, settings: dict) -> float:
             model = GLCICModel.from_pretrained(tmp_path / "model", dtype=dtype)
-            return np.abs(found - filled(model, samples(3), HOLE, **settings)[HOLE]).max() * 255
+            return np.abs(found - filled(model, samples(3), MASK, **settings)[MASK]).max() * 255
 
         assert level_of(dtype, settings) <= 0.5 + 1e-3
         others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"texture": "photo"}, {}]
@@ -412,29 +418,29 @@ class TestTransparencyAsMask:
     @pytest.mark.parametrize("out", ["out.png", "out.webp", "out.jpg"])
     def test_what_is_not_opaque_is_filled_and_the_result_is_opaque(self, tmp_path, tiny_model, out):
         rgba = samples(4)
-        rgba[..., 3] = np.where(HOLE, samples(1) % 255, 255)
+        rgba[..., 3] = np.where(MASK, samples(1) % 255, 255)
         saved(rgba, tmp_path / "in.png")
         assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / out, "--model", tiny_model) == 0
         result = opened(tmp_path / out)
         assert result.mode == "RGB"
         if out != "out.jpg":
-            np.testing.assert_array_equal(np.asarray(result)[~HOLE], rgba[~HOLE][:, :3])
-            assert (np.asarray(result)[HOLE] != rgba[HOLE][:, :3]).any()
+            np.testing.assert_array_equal(np.asarray(result)[~MASK], rgba[~MASK][:, :3])
+            assert (np.asarray(result)[MASK] != rgba[MASK][:, :3]).any()
 
     def test_grey_with_alpha_stays_grey(self, tmp_path, tiny_model):
         grey = samples(2)
-        grey[..., 1] = np.where(HOLE, 0, 255)
+        grey[..., 1] = np.where(MASK, 0, 255)
         saved(grey, tmp_path / "in.png")
         assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--model", tiny_model) == 0
         result = opened(tmp_path / "out.png")
         assert result.mode == "L" and not result.has_transparency_data
-        np.testing.assert_array_equal(np.asarray(result)[~HOLE], grey[~HOLE][:, 0])
+        np.testing.assert_array_equal(np.asarray(result)[~MASK], grey[~MASK][:, 0])
 
     @pytest.mark.parametrize("mode", ["L", "RGB", "P", "P with bytes", "I;16"])
     def test_a_transparent_colour(self, tmp_path, tiny_model, mode):
         array = {"L": samples(1), "RGB": samples(3), "I;16": samples(1, 65536, np.uint16)}.get(mode, samples(1))
         array = array // 2 * 2  # even, so that only the hole has the key colour
-        array[HOLE] = 7
+        array[MASK] = 7
         image = Image.fromarray(array)
         if mode.startswith("P"):
             image.putpalette(np.random.default_rng(2).integers(0, 256, 768).astype(np.uint8).tobytes())
@@ -447,7 +453,7 @@ class TestTransparencyAsMask:
         assert not result.has_transparency_data
         wanted = given.convert("RGBA").convert("RGB") if mode.startswith("P") else given
         assert result.mode == wanted.mode
-        np.testing.assert_array_equal(np.asarray(result)[~HOLE], np.asarray(wanted)[~HOLE])
+        np.testing.assert_array_equal(np.asarray(result)[~MASK], np.asarray(wanted)[~MASK])
 
     def test_an_opaque_alpha_channel_is_an_empty_mask(self, tmp_path, capsys):
         Image.fromarray(samples(3)).convert("RGBA").save(tmp_path / "in.png")
@@ -467,7 +473,7 @@ class TestOutputFile:
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
         assert run(*arguments, "--force") == 0
         assert names(tmp_path) == sorted(path.name for path in before)
-        np.testing.assert_array_equal(np.asarray(opened(tmp_path / target))[~HOLE], samples(3)[~HOLE])
+        np.testing.assert_array_equal(np.asarray(opened(tmp_path / target))[~MASK], samples(3)[~MASK])
 
     def test_permissions_follow_the_umask_and_those_of_a_replaced_file_stay(self, tmp_path, photo, mask, tiny_model):
         out = tmp_path / "out.png"
@@ -597,8 +603,8 @@ class TestWrongUse:
         Path("text.png").write_text("no picture\n")
         Path("cut.png").write_bytes(photo.read_bytes()[:2000])
         Path("folder.png").mkdir()
-        saved(HOLE[:4, :5], Path("small.png"))
-        saved(np.ones_like(HOLE), Path("all.png"))
+        saved(MASK[:4, :5], Path("small.png"))
+        saved(np.ones_like(MASK), Path("all.png"))
         before = names(tmp_path)
         assert run("inpaint", *arguments, "--model", tiny_model) == 2
         message = the_message(capsys)
@@ -714,10 +720,10 @@ class TestDemo:
         assert names(folder) == sorted(self.FILES)
         assert sorted(said.split()) == sorted(str(folder / name) for name in self.FILES)
         before, after, mask = (opened(folder / f"{name}.png") for name in ("before", "after", "mask"))
-        hole = np.asarray(mask) == 255
-        assert 0 < hole.sum() < hole.size / 10
-        np.testing.assert_array_equal(np.asarray(after)[~hole], np.asarray(before)[~hole])
-        assert (np.asarray(after)[hole] != np.asarray(before)[hole]).any()
+        inside = np.asarray(mask) == 255
+        assert 0 < inside.sum() < inside.size / 10
+        np.testing.assert_array_equal(np.asarray(after)[~inside], np.asarray(before)[~inside])
+        assert (np.asarray(after)[inside] != np.asarray(before)[inside]).any()
         sheet = np.asarray(opened(folder / "demo.png"))
         width = before.width
         np.testing.assert_array_equal(sheet[:, :width], np.asarray(before))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from glcic_hub.atomic import write_whole
+from glcic_hub.cli.texts import RESULT_SUFFIXES
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.formats import WRITABLE
 
@@ -36,8 +37,7 @@ def format_of(out: Path) -> str:
     """The format that the name of a result asks for."""
     file_format = WRITABLE.get(out.suffix.lower())
     if file_format is None:
-        *others, last = WRITABLE
-        raise WrongUse(f"the name {quoted(out)} must end in {', '.join(others)} or {last}, which decides the format")
+        raise WrongUse(f"the name {quoted(out)} must end in {RESULT_SUFFIXES}, which decides the format")
     return file_format
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
-from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG
+from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
 from glcic_hub.picture_files import PictureFile
 from glcic_hub.workflow import complete, file_of, load_completer, read_pair
 
@@ -24,7 +24,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "mask", metavar="MASK", type=Path, nargs="?", help="white = fill; without it the transparency of IMAGE"
     )
     command.add_argument(
-        "-o", "--out", metavar="OUT", type=Path, required=True, help="the result: a .png, .jpg or .webp file"
+        "-o", "--out", metavar="OUT", type=Path, required=True, help=f"the result: a {RESULT_SUFFIXES} file"
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)

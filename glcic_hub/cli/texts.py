@@ -2,7 +2,23 @@
 
 import textwrap
 
-from glcic_hub.formats import JPEG_QUALITY, READABLE
+from glcic_hub.formats import JPEG_QUALITY, READABLE, WRITABLE
+
+*_others, _last = WRITABLE
+RESULT_SUFFIXES = f"{', '.join(_others)} or {_last}"
+
+_WHAT_FORMATS_HOLD = {
+    "PNG": "exact; everything but CMYK",
+    "WEBP": "exact (lossless) unless --quality is given; no 16 bits, no CMYK",
+    "JPEG": f"quality {JPEG_QUALITY} (or --quality), 4:4:4; re-encodes the known pixels; no transparency, no 16 bits",
+}
+
+
+def _formats() -> str:
+    """A line for each format that a result can have."""
+    suffixes = {name: ", ".join(s for s, other in WRITABLE.items() if other == name) for name in WRITABLE.values()}
+    return "\n".join(f"  {own:13} {_WHAT_FORMATS_HOLD[name]}" for name, own in suffixes.items())
+
 
 EXIT_CODES = """\
 exit codes:
@@ -41,9 +57,7 @@ the mask:
   A mask with nothing to fill is no error: the picture is written as it is, with a message.
 
 formats, by the suffix of OUT:
-  .png          exact; everything but CMYK
-  .webp         exact (lossless) unless --quality is given; no 16 bits, no CMYK
-  .jpg, .jpeg   quality {JPEG_QUALITY} (or --quality), 4:4:4; re-encodes the known pixels; no transparency, no 16 bits
+{_formats()}
   EXIF, ICC profile and dpi are kept (WebP has no field for dpi). Of an animated picture the first frame is taken.
   Colour pictures of 16 bits a channel are read as 8 bits.
 
