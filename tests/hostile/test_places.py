@@ -14,8 +14,8 @@ from tests.convert import foreign, torch7_writer
 from tests.hostile.commands import Outcome, is_one_sentence, run
 from tests.hostile.limits import full_disk
 
-HOLE = np.zeros((20, 24), bool)
-HOLE[4:9, 5:12] = True
+MASK = np.zeros((20, 24), bool)
+MASK[4:9, 5:12] = True
 SAMPLES = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
 BYTES = os.fsdecode(b"\xff\xfe-\xe9")
 """A name that is no text in UTF-8, as old archives bring."""
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a photo, a mask, a pipe and some links."""
     monkeypatch.chdir(tmp_path)
     Image.fromarray(SAMPLES).save("photo.png")
-    Image.fromarray(HOLE).save("mask.png")
+    Image.fromarray(MASK).save("mask.png")
     os.mkfifo("pipe.png")
     for name, target in {
         "to-photo.png": "photo.png",
@@ -64,8 +64,8 @@ def assert_refused(outcome: Outcome, before: dict, code: int = 2) -> None:
 def assert_completed(path: Path | str) -> None:
     with Image.open(path) as result:
         samples = np.asarray(result)
-    np.testing.assert_array_equal(samples[~HOLE], SAMPLES[~HOLE])
-    assert (samples[HOLE] != SAMPLES[HOLE]).any()
+    np.testing.assert_array_equal(samples[~MASK], SAMPLES[~MASK])
+    assert (samples[MASK] != SAMPLES[MASK]).any()
 
 
 NAMES = {

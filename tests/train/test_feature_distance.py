@@ -9,8 +9,8 @@ from skimage import data as photos
 from train.feature_distance import BLOCKS, FEATURES, feature_distance, kernel_distance, picture_maps
 
 PHOTO = photos.astronaut()[100:228, 150:278]
-HOLE = np.zeros(PHOTO.shape[:2], bool)
-HOLE[32:96, 32:96] = True
+MASK = np.zeros(PHOTO.shape[:2], bool)
+MASK[32:96, 32:96] = True
 MAPS = picture_maps(PHOTO)
 
 
@@ -18,7 +18,7 @@ def blurred(sigma: float) -> np.ndarray:
     return ndimage.gaussian_filter(PHOTO, (sigma, sigma, 0))
 
 
-def distance_to_photo(picture: np.ndarray, mask: np.ndarray = HOLE) -> float:
+def distance_to_photo(picture: np.ndarray, mask: np.ndarray = MASK) -> float:
     return feature_distance(picture_maps(picture), MAPS, mask)
 
 
@@ -39,16 +39,16 @@ def test_cells_count_by_the_share_of_the_hole_in_them():
     maps = picture_maps(blurred(3))
     expected = []
     for of_result, of_truth in zip(maps, MAPS):
-        side = HOLE.shape[0] // of_truth.shape[2]
+        side = MASK.shape[0] // of_truth.shape[2]
         total = weight_sum = 0.0
         for y in range(of_truth.shape[2]):
             for x in range(of_truth.shape[3]):
-                weight = HOLE[y * side : (y + 1) * side, x * side : (x + 1) * side].mean()
+                weight = MASK[y * side : (y + 1) * side, x * side : (x + 1) * side].mean()
                 a, b = of_result[0, :, y, x].double(), of_truth[0, :, y, x].double()
                 total += weight * (1 - float(a @ b / (a.norm() * b.norm())))
                 weight_sum += weight
         expected.append(total / weight_sum)
-    assert feature_distance(maps, MAPS, HOLE) == pytest.approx(np.mean(expected), abs=1e-5)
+    assert feature_distance(maps, MAPS, MASK) == pytest.approx(np.mean(expected), abs=1e-5)
 
 
 def test_kernel_distance_against_the_sum_written_out():
