@@ -31,7 +31,7 @@ from glcic_hub.model import GLCICModel
 from glcic_hub.network import padded_input
 from glcic_hub.workflow import Settings
 from tests.benchmark.arguments import positive
-from tests.benchmark.progress import Progress
+from tests.benchmark.progress import ProgressBar
 from tests.benchmark.rounds import timed
 from tests.benchmark.scenes import hole_in, photo_of
 
@@ -63,7 +63,7 @@ def measure(processes: int, rounds: int, pictures: int = PICTURES, scene: tuple[
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(processes, context, _make_ready, scene) as pool,
-        Progress("batch", rounds * len(rates)) as progress,
+        ProgressBar("batch", rounds * len(rates)) as progress,
     ):
         photos, mask = _write_pictures(Path(folder), pictures, *scene)
         list(pool.map(_repeat, [*STEPS] * processes, [1] * len(STEPS) * processes))  # warm up

@@ -44,8 +44,8 @@ class FullFrame:
     @torch.inference_mode()
     def __call__(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
-        hole = torch.from_numpy(mask)[None, None].float()
-        return paste(rgb, self._model(image, hole)[0].permute(1, 2, 0).numpy(), mask)
+        mask_tensor = torch.from_numpy(mask)[None, None].float()
+        return paste(rgb, self._model(image, mask_tensor)[0].permute(1, 2, 0).numpy(), mask)
 
 
 class Pipeline:
@@ -81,9 +81,9 @@ class ExactWindow:
 
     def prepare(self, rgb: np.ndarray, mask: np.ndarray) -> tuple:
         image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
-        hole = torch.from_numpy(mask)[None, None].float()
+        mask_tensor = torch.from_numpy(mask)[None, None].float()
         top, left, height, width = bounding_box(mask)
-        x = padded_input(image, hole, self._mean).to(self._network.output.weight.dtype)
+        x = padded_input(image, mask_tensor, self._mean).to(self._network.output.weight.dtype)
         return x, (slice(top, top + height), slice(left, left + width))
 
     @torch.inference_mode()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmark.processes import fresh_python
-from tests.benchmark.progress import Progress
+from tests.benchmark.progress import ProgressBar
 from tests.benchmark.scenes import GROWTH_HOLE, hole_in, photo_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def measure_all(
         return [], [f"memory: this system has no {CLEAR_REFS}, which Linux has"]
     cases = [(side, side, GROWTH_HOLE) for side in photos] + [(*large_photo, SMALL_HOLE)]
     rows, left_out = [], []
-    with Progress("memory", len(entries) * len(cases)) as progress:
+    with ProgressBar("memory", len(entries) * len(cases)) as progress:
         for height, width, hole in cases:
             for name, entry in entries.items():
                 progress.now(f"{name}, {width} x {height} px")

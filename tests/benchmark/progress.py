@@ -9,7 +9,7 @@ QUIET_INTERVAL = 30
 """Seconds between two lines where the output is no terminal."""
 
 
-class Progress:
+class ProgressBar:
     """A bar on stderr with the time left, for work whose cost is known in any unit.
 
     Args:
@@ -25,7 +25,7 @@ class Progress:
         self._bar = tqdm(total=total, bar_format=form, disable=not self._is_terminal, leave=True)
         self._started, self._done, self._total = time.monotonic(), 0.0, total
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressBar":
         return self
 
     def __exit__(self, *error: object) -> None:

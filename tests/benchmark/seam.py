@@ -18,7 +18,7 @@ from glcic_hub.images import paste
 from glcic_hub.masks import bounding_box
 from glcic_hub.model import GLCICModel
 from tests.benchmark.peers import MiGan, migan_inputs, migan_is_missing
-from tests.benchmark.progress import Progress
+from tests.benchmark.progress import ProgressBar
 from train.evaluate import INPAINT_RADIUS, centre_crop
 
 PICTURE_SIZE = 256
@@ -30,7 +30,7 @@ holes of these pictures, in its favour)."""
 SEED = 7
 
 
-def seam_visibility(picture: np.ndarray, hole: np.ndarray) -> float:
+def seam_visibility(picture: np.ndarray, mask: np.ndarray) -> float:
     """How much more the colour jumps across the hole's edge than it does just outside of it.
 
     For every pixel p of the hole and every known pixel q above, below, left or right of it, let r be the pixel behind q
@@ -39,7 +39,7 @@ def seam_visibility(picture: np.ndarray, hole: np.ndarray) -> float:
 
     Args:
         picture: (H, W, 3), the completed picture, in any unit.
-        hole: bool (H, W), True where it was filled.
+        mask: bool (H, W), True where it was filled.
 
     Returns:
         In the unit of the picture. 0: the edge is like its surroundings; above 0: it can be seen as a line; below 0:
@@ -49,8 +49,8 @@ def seam_visibility(picture: np.ndarray, hole: np.ndarray) -> float:
         ValueError: nowhere do two known pixels lie behind the edge.
     """
     values = picture.astype(np.float64)
-    padded = np.pad(hole.astype(np.int8), 2, constant_values=-1)  # 1 hole, 0 known, -1 outside of the picture
-    rows, columns = np.nonzero(hole)
+    padded = np.pad(mask.astype(np.int8), 2, constant_values=-1)  # 1 hole, 0 known, -1 outside of the picture
+    rows, columns = np.nonzero(mask)
     across, outside = [], []
     for dy, dx in NEIGHBOURS:
         near = padded[rows + 2 + dy, columns + 2 + dx] == 0
@@ -66,7 +66,7 @@ def seam_visibility(picture: np.ndarray, hole: np.ndarray) -> float:
 
 
 def scenes(pictures: tuple[str, ...], count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(picture uint8 (256, 256, 3), hole bool (256, 256)): `count` holes for each picture, the same at every call."""
+    """(picture uint8 (256, 256, 3), mask bool (256, 256)): `count` holes for each picture, the same at every call."""
     found = []
     for number, name in enumerate(pictures):
         picture = centre_crop(Image.fromarray(getattr(data, name)()).convert("RGB"), PICTURE_SIZE)
@@ -74,9 +74,9 @@ def scenes(pictures: tuple[str, ...], count: int) -> list[tuple[np.ndarray, np.n
         for _ in range(count):
             side = int(rng.integers(HOLE_SIDES[0], HOLE_SIDES[1] + 1))
             y, x = rng.integers(HOLE_MARGIN, PICTURE_SIZE - HOLE_MARGIN - side + 1, size=2)
-            hole = np.zeros(picture.shape[:2], bool)
-            hole[y : y + side, x : x + side] = True
-            found.append((picture, hole))
+            mask = np.zeros(picture.shape[:2], bool)
+            mask[y : y + side, x : x + side] = True
+            found.append((picture, mask))
     return found
 
 
@@ -87,10 +87,10 @@ def measure(pictures: tuple[str, ...], count: int) -> dict:
     migan = None if migan_is_missing() else MiGan(torch.get_num_threads())
     found = {}
     all_scenes = scenes(pictures, count)
-    with Progress("seam", len(all_scenes)) as progress:
-        for picture, hole in all_scenes:
-            for way, result in _ways(model, completer, migan, picture, hole).items():
-                found.setdefault(way, []).append(seam_visibility(result, hole))
+    with ProgressBar("seam", len(all_scenes)) as progress:
+        for picture, mask in all_scenes:
+            for way, result in _ways(model, completer, migan, picture, mask).items():
+                found.setdefault(way, []).append(seam_visibility(result, mask))
             progress.done(1)
     return {
         "pictures": list(pictures),
@@ -101,45 +101,45 @@ def measure(pictures: tuple[str, ...], count: int) -> dict:
 
 
 def _ways(
-    model: GLCICModel, completer: Completer, migan: MiGan | None, picture: np.ndarray, hole: np.ndarray
+    model: GLCICModel, completer: Completer, migan: MiGan | None, picture: np.ndarray, mask: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The picture completed in every way, uint8 (H, W, 3) each."""
-    raw = _network_fill(model, picture, hole)
-    values = np.where(hole[..., None], raw, picture.astype(np.float32) / 255)
-    corrected = correct_seam(values, hole, ~hole)
-    frame = np.rint(raw * 255).astype(np.uint8)
-    composite = paste(picture, raw, hole)
+    raw = _network_fill(model, picture, mask)
+    values = np.where(mask[..., None], raw, picture.astype(np.float32) / 255)
+    corrected = correct_seam(values, mask, ~mask)
+    whole = np.rint(raw * 255).astype(np.uint8)
+    composite = paste(picture, raw, mask)
     ways = {
         "the photo itself": picture,
         "network, pasted": composite,
-        "network, seam corrected": paste(picture, corrected, hole),
-        "network, seamlessClone": _cloned(frame, composite, hole, 0),
-        "network, seamlessClone widened": _cloned(frame, composite, hole, CLONE_WIDENED),
-        "pipeline": paste(picture, fill(completer, picture, hole), hole),
-        "Telea": cv2.inpaint(picture, hole.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA),
-        "Navier-Stokes": cv2.inpaint(picture, hole.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_NS),
+        "network, seam corrected": paste(picture, corrected, mask),
+        "network, seamlessClone": _cloned(whole, composite, mask, 0),
+        "network, seamlessClone widened": _cloned(whole, composite, mask, CLONE_WIDENED),
+        "pipeline": paste(picture, fill(completer, picture, mask), mask),
+        "Telea": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA),
+        "Navier-Stokes": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_NS),
     }
     if migan is not None:
-        completed = migan(*migan_inputs(picture, hole))[0].transpose(1, 2, 0)
-        ways["MI-GAN, pasted"] = np.where(hole[..., None], completed, picture)
+        completed = migan(*migan_inputs(picture, mask))[0].transpose(1, 2, 0)
+        ways["MI-GAN, pasted"] = np.where(mask[..., None], completed, picture)
     return ways
 
 
 @torch.inference_mode()
-def _network_fill(model: GLCICModel, picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _network_fill(model: GLCICModel, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     image = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
-    mask = torch.from_numpy(hole)[None, None].float()
-    return np.ascontiguousarray(model(image, mask)[0].permute(1, 2, 0).numpy())
+    mask_tensor = torch.from_numpy(mask)[None, None].float()
+    return np.ascontiguousarray(model(image, mask_tensor)[0].permute(1, 2, 0).numpy())
 
 
-def _cloned(frame: np.ndarray, composite: np.ndarray, hole: np.ndarray, widened: int) -> np.ndarray:
-    """The network's output for the whole frame cloned into the composite by OpenCV; only the hole is taken from it.
+def _cloned(whole: np.ndarray, composite: np.ndarray, mask: np.ndarray, growth: int) -> np.ndarray:
+    """The network's output for the whole picture cloned into the composite by OpenCV; only the hole is taken from it.
 
     OpenCV reads the colours that the clone has to meet about 3 px inside of the mask's edge. With the mask of the hole
-    (`widened` 0) these are filled pixels, and next to nothing changes; to meet known ones the mask must be wider.
+    (`growth` 0) these are filled pixels, and next to nothing changes; to meet known ones the mask must be wider.
     """
-    mask = cv2.dilate(hole.astype(np.uint8) * 255, np.ones((2 * widened + 1, 2 * widened + 1), np.uint8))
-    top, left, height, width = bounding_box(mask > 0)
+    widened = cv2.dilate(mask.astype(np.uint8) * 255, np.ones((2 * growth + 1, 2 * growth + 1), np.uint8))
+    top, left, height, width = bounding_box(widened > 0)
     # OpenCV lays the middle of the mask's bounding box on this point
-    cloned = cv2.seamlessClone(frame, composite, mask, (left + width // 2, top + height // 2), cv2.NORMAL_CLONE)
-    return np.where(hole[..., None], cloned, composite)
+    cloned = cv2.seamlessClone(whole, composite, widened, (left + width // 2, top + height // 2), cv2.NORMAL_CLONE)
+    return np.where(mask[..., None], cloned, composite)

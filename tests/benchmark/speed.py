@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.benchmark.contestants import REFERENCES, Entry
 from tests.benchmark.memory import needs_too_much
-from tests.benchmark.progress import Progress
+from tests.benchmark.progress import ProgressBar
 from tests.benchmark.rounds import Task, rows_of, timed
 from tests.benchmark.scenes import hole_in, photo_of
 
@@ -35,7 +35,7 @@ def measure(
     made = {name: entry.make() for name, entry in entries.items()}
     tasks, left_out, latest, expected = [], [], {}, []
     wanted = _wanted(entries, cells)
-    with Progress("warm-up", len(wanted)) as progress:
+    with ProgressBar("warm-up", len(wanted)) as progress:
         for name, photo, hole in wanted:
             progress.now(f"{name}, {photo} px")
             if reason := _too_much(entries[name], photo, latest.get(name)):
@@ -46,7 +46,7 @@ def measure(
                 latest[name] = (photo, expected[-1] / task.repeats)
                 tasks.append(task)
             progress.done(1)
-    with Progress("speed", rounds * sum(expected)) as progress:
+    with ProgressBar("speed", rounds * sum(expected)) as progress:
         for _ in range(rounds):
             for task, seconds in zip(tasks, expected):
                 progress.now(f"{task.contestant}, {task.photo} px")

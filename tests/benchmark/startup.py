@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmark.processes import fresh_python
-from tests.benchmark.progress import Progress
+from tests.benchmark.progress import ProgressBar
 from tests.benchmark.rounds import timed
 
 PHOTO_SIZE, HOLE_SIZE = 512, 64
@@ -35,7 +35,7 @@ def measure(rounds: int) -> dict:
             "glcic inpaint": inpaint,
         }
         seconds = {name: [] for name in commands}
-        with Progress("startup", (rounds + 1) * len(commands) + 1) as progress:
+        with ProgressBar("startup", (rounds + 1) * len(commands) + 1) as progress:
             for number in range(rounds + 1):
                 for name, command in commands.items():
                     progress.now(name)
