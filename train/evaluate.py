@@ -46,6 +46,7 @@ try:
 except ImportError as error:
     sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
 
+from glcic_hub.atomic import write_whole
 from glcic_hub.device import choose_device
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill
@@ -76,7 +77,7 @@ HOLE_GREY = 128
 
 @dataclass(frozen=True)
 class Protocol:
-    """Name (one of PROTOCOLS), size of the pictures and range of the square holes' sides, in pixels."""
+    """Name (one of PROTOCOLS), size of the pictures and range of hole sizes, in pixels; all are sides of squares."""
 
     name: str = "box"
     size: int = 256
@@ -98,7 +99,7 @@ class Protocol:
                 f"{self.size}x{self.size}: lower --max_hole_size or --hole_margin"
             )
 
-    def hole(self, index: int) -> np.ndarray:
+    def mask(self, index: int) -> np.ndarray:
         """The mask of picture `index`: bool (size, size), True inside its hole."""
         if self.name == "free-form":
             widths = tuple(round(width * self.size / 256) for width in STROKE_WIDTHS_AT_256)
@@ -188,7 +189,7 @@ def evaluate(
     embedded = {name: [] for name in ["truth", *methods]}  # mean features of each picture, (1, FEATURES)
     rows = []
     for index, picture in enumerate(tqdm(pictures, unit="picture", mininterval=0.5 if sys.stderr.isatty() else 60)):
-        truth, mask = centre_crop(picture.decode(), protocol.size), protocol.hole(index)
+        truth, mask = centre_crop(picture.decode(), protocol.size), protocol.mask(index)
         blanked = truth.copy()
         blanked[mask] = 0
         row = {"hole": np.where(mask[..., None], np.uint8(HOLE_GREY), truth), "truth": truth}
@@ -325,7 +326,7 @@ def run(args: argparse.Namespace) -> None:
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
         }
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(record, indent=2) + "\n")
+        write_whole(args.output, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -116,14 +116,14 @@ def test_holes_are_those_of_the_protocol():
         y, x = (int(rng.integers(20, 256 - 20 - side + 1)) for _ in range(2))
         expected = np.zeros((256, 256), bool)
         expected[y : y + side, x : x + side] = True
-        assert np.array_equal(Protocol().hole(index), expected)
+        assert np.array_equal(Protocol().mask(index), expected)
 
 
 @pytest.mark.parametrize("protocol", [Protocol(), FACES, Protocol("box", 64, 24, 24, 20)])
 def test_holes_are_squares_within_their_limits(protocol):
     sides = set()
     for index in range(300):
-        rows, columns = np.nonzero(protocol.hole(index))
+        rows, columns = np.nonzero(protocol.mask(index))
         side = rows.max() - rows.min() + 1
         assert side == columns.max() - columns.min() + 1
         assert len(rows) == side**2
@@ -177,7 +177,7 @@ def test_methods_see_nothing_under_the_mask_and_cannot_change_the_truth(folder):
     for index, row in enumerate(rows):
         stored = np.asarray(Image.open(folder / f"{index}.png"))
         assert np.array_equal(row["truth"], stored)
-        mask = FACES.hole(index)
+        mask = FACES.mask(index)
         for column in ("a", "b", "hole"):
             assert np.array_equal(row[column][~mask], stored[~mask])
         assert (row["hole"][mask] == 128).all()
@@ -186,7 +186,7 @@ def test_methods_see_nothing_under_the_mask_and_cannot_change_the_truth(folder):
 def test_completions_do_not_depend_on_what_was_in_the_hole(folder, methods, tmp_path):
     for index in range(5):
         picture = np.array(Image.open(folder / f"{index}.png"))
-        picture[FACES.hole(index)] = (255, 0, 200)
+        picture[FACES.mask(index)] = (255, 0, 200)
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
     original, changed = (
         evaluate.evaluate(find_pictures([source]), methods, FACES, keep=range(5)) for source in (folder, tmp_path)
@@ -200,7 +200,7 @@ def test_completions_do_not_depend_on_what_was_in_the_hole(folder, methods, tmp_
 def test_means_are_those_of_the_single_pictures(folder, methods):
     means, seconds, rows = evaluate.evaluate(find_pictures([folder]), methods, FACES, keep=range(5))
     for name in methods:
-        singles = [figures(row["truth"], row[name], FACES.hole(index)) for index, row in enumerate(rows)]
+        singles = [figures(row["truth"], row[name], FACES.mask(index)) for index, row in enumerate(rows)]
         for figure, value in means[name].items():
             assert value == pytest.approx(np.mean([single[figure] for single in singles]), abs=1e-5)
         assert seconds[name] >= 0
@@ -208,7 +208,7 @@ def test_means_are_those_of_the_single_pictures(folder, methods):
 
 def test_free_form_holes_are_strokes_that_the_number_decides():
     protocol = Protocol("free-form", 128, 44, 64, 10)
-    masks = [protocol.hole(index) for index in range(6)]
+    masks = [protocol.mask(index) for index in range(6)]
     expected = random_strokes((128, 128), (5, 18), (2, 6), [7, 3])
     assert np.array_equal(masks[3], expected)
     assert all(mask.shape == (128, 128) and 0 < mask.mean() < 0.9 for mask in masks)
@@ -220,7 +220,7 @@ def test_features_are_measured_when_asked_for(folder, tmp_path):
     pictures = sorted(find_pictures([folder]), key=lambda picture: picture.name)
     distances = []
     for index, picture in enumerate(pictures):
-        truth, mask = centre_crop(picture.decode(), 64), FACES.hole(index)
+        truth, mask = centre_crop(picture.decode(), 64), FACES.mask(index)
         blanked = truth.copy()
         blanked[mask] = 0
         result = paste(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
@@ -321,7 +321,7 @@ def test_sheet_shows_pictures_from_the_whole_range(folder, model_folder, tmp_pat
     assert sheet[:caption].min() < 128 < sheet[:caption].max()
     for row, index in enumerate(shown):
         hole, truth, telea, completed = np.split(sheet[caption + 64 * row :][:64], 4, axis=1)
-        mask = FACES.hole(index)
+        mask = FACES.mask(index)
         assert np.array_equal(truth, np.asarray(Image.open(folder / f"{index}.png")))
         assert (hole[mask] == 128).all()
         assert not np.array_equal(telea[mask], completed[mask])
