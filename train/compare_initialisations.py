@@ -12,7 +12,6 @@ does not know.
 
 import argparse
 import json
-import math
 import tempfile
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from glcic_hub.atomic import write_whole
 from train import train_glcic
 from train.dataset import source_names
 from train.initialisation import INITIALISATIONS
+from train.validation import psnr
 
 LAST_STEPS = 100
 """Steps at the end of a training over which its figure is averaged."""
@@ -55,7 +55,7 @@ def completion_losses(init: str, seed: int, args: argparse.Namespace) -> list[fl
         return [event.value for event in events.Scalars("completion_loss")]
 
 
-def settings_of(args: argparse.Namespace) -> dict:
+def common_settings(args: argparse.Namespace) -> dict:
     """What all trainings of a study have in common; JSON types.
 
     Raises:
@@ -90,9 +90,9 @@ def write_json(path: Path, content: dict) -> None:
     write_whole(path, (json.dumps(content) + "\n").encode())
 
 
-def psnr(losses: list[float]) -> float:
+def mean_psnr(losses: list[float]) -> float:
     """PSNR in dB of the mean of some squared errors of samples in [0, 1]."""
-    return -10 * math.log10(float(np.mean(losses)))
+    return psnr(float(np.mean(losses)))
 
 
 def table(curves: dict[str, dict[str, list[float]]]) -> str:
@@ -103,14 +103,14 @@ def table(curves: dict[str, dict[str, list[float]]]) -> str:
     """
     steps = len(next(iter(next(iter(curves.values())).values())))
     middle = steps // 4
-    windows = [(middle - LAST_STEPS // 2, middle + LAST_STEPS // 2), (steps - LAST_STEPS, steps)]
-    windows = [(max(0, first), min(last, steps)) for first, last in windows]
+    ranges = [(middle - LAST_STEPS // 2, middle + LAST_STEPS // 2), (steps - LAST_STEPS, steps)]
+    ranges = [(max(0, first), min(last, steps)) for first, last in ranges]
     rows = []
     for init, by_seed in curves.items():
-        figures = [[psnr(losses[a:b]) for losses in by_seed.values()] for a, b in windows]
+        figures = [[mean_psnr(losses[a:b]) for losses in by_seed.values()] for a, b in ranges]
         cells = [f"{np.mean(f):.2f} ± {np.std(f, ddof=1) if len(f) > 1 else 0:.2f}" for f in figures]
         rows.append((float(np.mean(figures[1])), f"| {init} | {' | '.join(cells)} |"))
-    head = " | ".join(f"steps {a + 1} to {b}" for a, b in windows)
+    head = " | ".join(f"steps {a + 1} to {b}" for a, b in ranges)
     lines = [f"| initialisation | {head} |", "| --- | ---: | ---: |", *(line for _, line in sorted(rows, reverse=True))]
     return "\n".join(lines)
 
@@ -125,7 +125,7 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for init, by_seed in curves.items():
         smoothed = [
-            [psnr(losses[start : start + SMOOTHED_STEPS]) for start in range(0, len(losses), SMOOTHED_STEPS)]
+            [mean_psnr(losses[start : start + SMOOTHED_STEPS]) for start in range(0, len(losses), SMOOTHED_STEPS)]
             for losses in by_seed.values()
         ]
         steps = SMOOTHED_STEPS * (np.arange(len(smoothed[0])) + 1)
@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Seed by seed: an interrupted study has compared all that it has run.
     files = {(init, seed): args.output_dir / f"{init}-{seed}.json" for seed in args.seeds for init in args.inits}
     try:
-        settings = settings_of(args)
+        settings = common_settings(args)
         done = {training: kept_losses(file, settings) for training, file in files.items()}
     except (OSError, ValueError) as error:
         parser.error(str(error))

@@ -68,7 +68,7 @@ def crop(
 
     It is cut from the picture at its `reduced_size`, so that it does not depend on whether that is kept in memory.
     """
-    picture = reduce(picture, resolution, resize_range)
+    picture = at_reduced_size(picture, resolution, resize_range)
     box = draw_crop(picture.size, resolution, resize_range, rng)
     edges = (box.left, box.top, box.right, box.bottom)
     array = np.asarray(picture.resize((resolution, resolution), Image.Resampling.BICUBIC, edges))
@@ -83,7 +83,7 @@ def reduced_size(size: tuple[int, int], resolution: int, resize_range: tuple[flo
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def reduce(picture: Image.Image, resolution: int, resize_range: tuple[float, float]) -> Image.Image:
+def at_reduced_size(picture: Image.Image, resolution: int, resize_range: tuple[float, float]) -> Image.Image:
     """The picture at its `reduced_size`; one that has it already stays as it is."""
     return picture.resize(reduced_size(picture.size, resolution, resize_range), Image.Resampling.LANCZOS)
 

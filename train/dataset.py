@@ -20,9 +20,9 @@ from torch.utils.data import Dataset
 
 from glcic_hub.formats import READABLE
 from glcic_hub.picture_files import PictureFile, list_pictures
-from train.crops import SampleOrder, check_resize_range, crop, crop_rng, reduce, reduced_size
+from train.crops import SampleOrder, at_reduced_size, check_resize_range, crop, crop_rng, reduced_size
 from train.loading import Batch, Damaged, Sample, collate
-from train.memory import check_fits
+from train.memory import check_fits_in_memory
 
 SIZES_READ = 200  # pictures that are looked at to estimate the cache
 
@@ -180,13 +180,13 @@ class TrainingCrops(Dataset):
         if self.cache is None:
             return self.pictures[index].decode()
         if index not in self.cache:
-            self.cache[index] = reduce(self.pictures[index].decode(), self.resolution, self.resize_range)
+            self.cache[index] = at_reduced_size(self.pictures[index].decode(), self.resolution, self.resize_range)
         return self.cache[index]
 
     def _cache_fits(self, copies: int) -> bool:
         wanted = copies * _cache_bytes(self.pictures, self.resolution, self.resize_range)
         try:
-            check_fits(wanted, f"the {len(self.pictures)} decoded pictures ({copies} times)")
+            check_fits_in_memory(wanted, f"the {len(self.pictures)} decoded pictures ({copies} times)")
         except MemoryError as error:
             warnings.warn(f"the pictures are not kept in memory but decoded anew each time: {error}", stacklevel=3)
             return False

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from glcic_hub.picture_files import PictureFile
-from train.crops import SampleOrder, check_resize_range, crop_rng, draw_crop, reduce, reduced_size
+from train.crops import SampleOrder, at_reduced_size, check_resize_range, crop_rng, draw_crop, reduced_size
 from train.dataset import step_samples
 from train.loading import Damaged, check_damaged_share
-from train.memory import check_fits
+from train.memory import check_fits_in_memory
 
 CUBIC = -0.5  # the parameter of Pillow's bicubic filter
 DECODED_AHEAD = 64  # pictures, so that those waiting to be stored take little memory
@@ -56,7 +56,7 @@ class DeviceCrops:
         self.sizes = np.zeros((len(pictures), 2), np.int64)  # (width, height); 0 where a picture is damaged
         self.starts = np.zeros(len(pictures), np.int64)  # first pixel of each picture
         self.pixels = self._decoded(pictures)  # uint8 (all pixels, 3)
-        self.window = self._largest_window()
+        self.support = self._largest_support()
 
     @property
     def picture_count(self) -> int:
@@ -82,10 +82,10 @@ class DeviceCrops:
         rows, down = self._resampling(top, bottom, height, torch.zeros_like(flipped))
         columns, across = self._resampling(left, right, width, flipped)
         index = (start[:, None, None] + rows[:, :, None] * width[:, None, None] + columns[:, None, :]).long()
-        windows = self.pixels[index].float() / 255  # (B, window, window, 3)
+        sources = self.pixels[index].float() / 255  # (B, support, support, 3)
         with torch.autocast(self.device.type, enabled=False):
             # The filter overshoots at edges: like Pillow, cut that off after each of the two passes.
-            narrow = torch.einsum("bkx,brxc->brkc", across, windows).clamp(0, 1)
+            narrow = torch.einsum("bkx,brxc->brkc", across, sources).clamp(0, 1)
             return torch.einsum("byr,brkc->bcyk", down, narrow).clamp(0, 1)
 
     def _draw(self, sample: int) -> tuple[float, ...]:
@@ -99,20 +99,20 @@ class DeviceCrops:
     def _resampling(
         self, low: torch.Tensor, high: torch.Tensor, length: torch.Tensor, flipped: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Along one axis: the pixels (B, window) that the crops from `low` to `high` need, of pictures with `length`
-        pixels, and what each of them adds to each pixel of the crop, float32 (B, resolution, window)."""
+        """Along one axis: the pixels (B, support) that the crops from `low` to `high` need, of pictures with `length`
+        pixels, and what each of them adds to each pixel of the crop, float32 (B, resolution, support)."""
         scale = ((high - low) / self.resolution)[:, None, None]
         reach = scale.clamp(min=1)  # how far the filter is stretched
-        places = (low - 2 * reach[:, 0, 0]).floor()[:, None] + torch.arange(self.window, device=self.device)
-        steps = torch.arange(self.resolution, device=self.device, dtype=torch.float64)
-        steps = torch.where(flipped[:, None].bool(), self.resolution - 1 - steps, steps)
-        centres = low[:, None, None] + (steps[:, :, None] + 0.5) * scale
+        places = (low - 2 * reach[:, 0, 0]).floor()[:, None] + torch.arange(self.support, device=self.device)
+        positions = torch.arange(self.resolution, device=self.device, dtype=torch.float64)
+        positions = torch.where(flipped[:, None].bool(), self.resolution - 1 - positions, positions)
+        centres = low[:, None, None] + (positions[:, :, None] + 0.5) * scale
         weights = _bicubic((places[:, None, :] + 0.5 - centres) / reach)
         weights = weights * ((places >= 0) & (places < length[:, None]))[:, None, :]
         weights = weights / weights.sum(dim=2, keepdim=True)
         return places.clamp(min=0).minimum(length[:, None] - 1), weights.float()
 
-    def _largest_window(self) -> int:
+    def _largest_support(self) -> int:
         """Pixels along one axis that a crop can need, the filter's reach on both sides included."""
         largest = 0
         for shorter in set(self.sizes.min(axis=1).tolist()) - {0}:
@@ -132,12 +132,12 @@ class DeviceCrops:
 
         def reduced(picture: PictureFile) -> np.ndarray | Damaged:
             try:
-                return np.array(reduce(picture.decode(), self.resolution, self.resize_range))
+                return np.array(at_reduced_size(picture.decode(), self.resolution, self.resize_range))
             except OSError as error:
                 return Damaged(picture.public_name, str(error))
 
         counts = [0 if isinstance(found, Damaged) else found for found in _in_threads(measured, pictures)]
-        check_fits(3 * sum(counts), f"the {len(pictures)} decoded pictures", self.device)
+        check_fits_in_memory(3 * sum(counts), f"the {len(pictures)} decoded pictures", self.device)
         pixels = torch.zeros(sum(counts), 3, dtype=torch.uint8, device=self.device)
         self.starts[1:] = np.cumsum(counts)[:-1]
         for index, found in enumerate(_in_threads(reduced, pictures)):

@@ -19,7 +19,7 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     return min(psutil.virtual_memory().available, _left_in_container(_CGROUP))
 
 
-def check_fits(wanted: int, what: str, device: torch.device | str = "cpu") -> None:
+def check_fits_in_memory(wanted: int, what: str, device: torch.device | str = "cpu") -> None:
     """MemoryError with one sentence if `wanted` bytes are more than `LARGEST_SHARE` of the device's free memory."""
     free = free_memory(device)
     if wanted > LARGEST_SHARE * free:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import torch
 
-WINDOW = 10
+LOGGED_VALUES = 10
 """So many logged values in a row; with `--logging_steps 50` the last 500 steps."""
 
 TOO_STRONG, TOO_WEAK = 0.99, 0.51
-"""Bounds of the discriminators' mean accuracy over `WINDOW`: beyond them C learns little from them."""
+"""Bounds of the discriminators' mean accuracy over `LOGGED_VALUES`: beyond them C learns little from them."""
 
 
 def require_finite(modules: Iterable[torch.nn.Module], losses: dict[str, float], step: int) -> None:
@@ -40,14 +40,14 @@ class AccuracyWatch:
     """Looks at the discriminators' logged accuracy in phase 3, and warns once about each of two ways to fail."""
 
     def __init__(self):
-        self._latest = deque(maxlen=WINDOW)
+        self._latest = deque(maxlen=LOGGED_VALUES)
         self._warned = set()
 
     def warning(self, accuracy: float) -> str | None:
         """Note one more logged accuracy, 0 to 1; return the sentence to show, None if there is none."""
         self._latest.append(accuracy)
         mean = sum(self._latest) / len(self._latest)
-        if len(self._latest) < WINDOW or TOO_WEAK <= mean <= TOO_STRONG:
+        if len(self._latest) < LOGGED_VALUES or TOO_WEAK <= mean <= TOO_STRONG:
             return None
         side = "strong" if mean > TOO_STRONG else "weak"
         if side in self._warned:
@@ -57,4 +57,4 @@ class AccuracyWatch:
             "strong": "the discriminators are too strong for C to learn from: lower --discriminator_learning_rate",
             "weak": "the discriminators only guess: raise --discriminator_learning_rate or lower --alpha",
         }
-        return f"the discriminators' accuracy was {mean:.2f} over the last {WINDOW} logged steps: {remedy[side]}"
+        return f"the discriminators' accuracy was {mean:.2f} over the last {LOGGED_VALUES} logged steps: {remedy[side]}"

@@ -9,12 +9,12 @@ from PIL import Image
 from skimage import data as photos
 
 from train import compare_initialisations
-from train.compare_initialisations import psnr, table
+from train.compare_initialisations import mean_psnr, table
 
 
 def test_psnr_is_that_of_the_mean_error():
-    assert psnr([0.01, 0.01]) == pytest.approx(20)
-    assert psnr([0.0, 0.02]) == pytest.approx(20)
+    assert mean_psnr([0.01, 0.01]) == pytest.approx(20)
+    assert mean_psnr([0.0, 0.02]) == pytest.approx(20)
 
 
 def test_table_averages_over_seeds_and_puts_the_best_first():

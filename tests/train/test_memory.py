@@ -17,8 +17,8 @@ def test_free_memory_is_what_the_machine_and_the_container_leave(tmp_path, monke
 
 def test_half_of_the_free_memory_is_the_limit(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda device: 2**31)
-    memory.check_fits(2**30, "the pictures")
+    memory.check_fits_in_memory(2**30, "the pictures")
     with pytest.raises(
         MemoryError, match=r"the pictures would take 1\.00 GiB, more than 50% of the 2\.00 GiB .* on cpu"
     ):
-        memory.check_fits(2**30 + 1, "the pictures")
+        memory.check_fits_in_memory(2**30 + 1, "the pictures")

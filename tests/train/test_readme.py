@@ -175,7 +175,7 @@ def test_the_table_of_data_names_options(capsys):
 
 def test_limits_are_those_of_the_code():
     assert f"A mean accuracy above {stability.TOO_STRONG} or below {stability.TOO_WEAK} over ten logged steps" in WORDS
-    assert stability.WINDOW == 10
+    assert stability.LOGGED_VALUES == 10
     assert "If more than half of the first 100 are damaged" in WORDS
     assert (loading.TRIED_BEFORE_CHECK, loading.LARGEST_DAMAGED_SHARE) == (100, 0.5)
     assert "more than half of the free memory" in WORDS and memory.LARGEST_SHARE == 0.5

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.stability import WINDOW, AccuracyWatch, gradient_ratio, require_finite
+from train.stability import LOGGED_VALUES, AccuracyWatch, gradient_ratio, require_finite
 
 
 def test_what_is_no_finite_number_is_named():
@@ -31,7 +31,7 @@ def warnings_for(accuracies: list[float]) -> list[str]:
 
 
 def test_strong_and_weak_discriminators_are_warned_of_once():
-    assert WINDOW == 10
+    assert LOGGED_VALUES == 10
     assert warnings_for([1.0] * 9) == []
     (strong,) = warnings_for([1.0] * 50)
     assert "accuracy was 1.00" in strong and "lower --discriminator_learning_rate" in strong
