@@ -16,7 +16,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 import gradio as gr
 
 import work
-from glcic_hub.filling.options import NONE, FillOptions, choice_names
+from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_texts
 
 EXAMPLES = Path(__file__).parent / "examples"
 PAINT = (229, 72, 139)
@@ -109,8 +109,8 @@ def option_controls() -> list[gr.components.Component]:
             names = choice_names(option)
             controls.append(gr.Radio(names, value=names[0], **about))
         else:
-            least, most = option.metadata["range"]
-            controls.append(gr.Number(None, minimum=least, maximum=most, precision=0, **about))
+            # text, because a number that is not given comes back as 0
+            controls.append(gr.Textbox("", placeholder="automatic", max_lines=1, **about))
     return controls
 
 
@@ -128,14 +128,11 @@ def with_options(function):
     @functools.wraps(function)
     def wrapped(*values):
         given = zip((option.name for option in options), values[len(own) :])
-        return function(*values[: len(own)], FillOptions(**{name: _value(value) for name, value in given}))
+        texts = {name: NONE if value in (None, "") else str(value) for name, value in given}
+        return function(*values[: len(own)], from_texts(texts))
 
     wrapped.__signature__ = inspect.Signature([*own, *options])
     return wrapped
-
-
-def _value(value: str | float | None) -> str | float | None:
-    return None if value == NONE else value
 
 
 @message_for_visitors
