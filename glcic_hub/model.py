@@ -30,6 +30,9 @@ PIPELINE_COMPONENT = "completion_network"
 MAX_SAMPLE_SIZE = 10_000
 """Pixels; far more than anybody trains at. Surroundings of this order are looked at around each hole."""
 
+TEXTURES = ("photo", None)
+"""Where the texture of a fill comes from."""
+
 PAPER_URL = "https://doi.org/10.1145/3072959.3073659"
 CARD_TEMPLATE = """---
 {{ card_data }}
@@ -66,6 +69,8 @@ class GLCICModel(
         sample_size: side in pixels of the training crops.
         max_hole_size: size in pixels of the largest holes that the network is to see; larger ones are shown to it
             reduced to this. As a rule the longest side of the holes in training, or a little less.
+        texture: how fills get their texture where nobody says it: "photo", from patches of the photo, or None, from
+            the network alone. Patches spoil what nothing in the photo is like, as the eyes of a face.
 
     Attributes:
         compute_dtype: what the pipeline computes in; without it (None), float32 weights are run in bfloat16 or float16
@@ -83,6 +88,7 @@ class GLCICModel(
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         sample_size: int = 256,
         max_hole_size: int = 128,
+        texture: str | None = "photo",
     ):
         super().__init__()
         if len(mean) != 3 or not all(0 <= value <= 1 for value in mean):
@@ -92,8 +98,11 @@ class GLCICModel(
             raise ValueError(f"sample_size must be at most {MAX_SAMPLE_SIZE} pixels; got {sample_size}")
         if not 0 < max_hole_size <= sample_size:
             raise ValueError(f"max_hole_size must be from 1 to sample_size={sample_size}; got {max_hole_size}")
+        if texture not in TEXTURES:
+            raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
         self.sample_size = sample_size
         self.max_hole_size = max_hole_size
+        self.texture = texture
         self.network = CompletionNetwork(base_channels)
         # What the mixin writes to config.json: by itself it silently drops what JSON cannot hold (NumPy numbers).
         self._hub_mixin_config = {
@@ -101,6 +110,7 @@ class GLCICModel(
             "mean": [float(value) for value in mean],
             "sample_size": sample_size,
             "max_hole_size": max_hole_size,
+            "texture": texture,
         }
         # in the config, therefore not in the weights file
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)

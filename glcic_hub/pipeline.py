@@ -18,6 +18,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
+from glcic_hub.bar import share_bar
 from glcic_hub.filling.completer import ReadyCompleter
 from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import FillOptions, takes_fill_options
@@ -95,8 +96,8 @@ class GLCICPipeline(DiffusionPipeline):
             mask_image: the same kinds; white (1, True) = fill, black = keep. One for each picture, or one for all;
                 of the picture's size, upright as the picture is seen.
             height, width: resize pictures and masks to this size first; without them nothing is resized.
-            generator: accepted as in other pipelines, one for all pictures or a list with one for each; nothing here is
-                random.
+            generator: decides the random search for patches of the photo (`texture`), one for all pictures or a list
+                with one for each; without it, the search is always the same.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
                 sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
             return_dict: False gives a plain tuple.
@@ -134,11 +135,12 @@ class GLCICPipeline(DiffusionPipeline):
 
         # 2. Complete picture by picture: a batch gives exactly what its single pictures give
         completer = self._ready_completer.of(self.completion_network, self._execution_device)
-        jobs = list(zip(pictures, bool_masks))
+        jobs = list(zip(pictures, bool_masks, generators))
         results = []
         try:
-            for picture, mask in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
-                filled = fill(completer, picture.rgb, mask, options)
+            for picture, mask, of_picture in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
+                with share_bar(**self._bar_options(len(jobs))) as show:
+                    filled = fill(completer, picture.rgb, mask, options, of_picture, show)
                 results.append(picture.completed(filled, mask, output_type))
         finally:
             self.maybe_free_model_hooks()
@@ -147,6 +149,10 @@ class GLCICPipeline(DiffusionPipeline):
         if output_type != "pil" and len({(result.shape, result.dtype) for result in results}) == 1:
             results = np.stack(results) if output_type == "np" else torch.stack(results)
         return ImagePipelineOutput(images=results) if return_dict else (results,)
+
+    def _bar_options(self, count: int) -> dict:
+        """Those of `set_progress_bar_config`; among several pictures, which have a bar, the single ones have none."""
+        return getattr(self, "_progress_bar_config", {}) | ({"disable": True} if count > 1 else {})
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -3,7 +3,7 @@
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,12 +107,13 @@ def complete(
     picture: "Picture",
     mask: "np.ndarray",
     settings: Settings,
+    progress: Callable[[float], object] | None = None,
 ) -> "Image.Image":
-    """The picture with its holes filled; the mask is bool (H, W), True = fill."""
+    """The picture with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
     from glcic_hub.filling.fill import fill
 
     try:
-        filled = fill(completer, picture.rgb, mask, settings.options)
+        filled = fill(completer, picture.rgb, mask, settings.options, progress=progress)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:

@@ -35,6 +35,15 @@ water, and blurry in large holes and in texture. Uploads are deleted after an ho
 """
 
 
+PROGRESS = gr.Progress()
+"""As a default argument it tells Gradio to pass the bar of the event."""
+
+
+def shown(progress: gr.Progress):
+    """What shows the share of the work that is done."""
+    return functools.partial(progress, desc="Completing")
+
+
 def photo_file(**options) -> gr.Image:
     """A `gr.Image` that gives the path of the uploaded file as it is.
 
@@ -115,11 +124,12 @@ def option_controls() -> list[gr.components.Component]:
 
 
 def with_options(function):
-    """Make the values of `option_controls`, which come last, the last argument of a function, `options`.
+    """Make the values of `option_controls`, which come last, the argument `options` of a function.
 
-    Gradio reads the names of the API's parameters off the signature, which gets the options' instead.
+    Gradio reads the names of the API's parameters off the signature, which gets the options' instead, and sees there
+    that the function wants to show its progress.
     """
-    own = list(inspect.signature(function).parameters.values())[:-1]
+    *own, _, progress = inspect.signature(function).parameters.values()
     options = [
         inspect.Parameter(option.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=option.default)
         for option in fields(FillOptions)
@@ -127,11 +137,11 @@ def with_options(function):
 
     @functools.wraps(function)
     def wrapped(*values):
-        given = zip((option.name for option in options), values[len(own) :])
+        given = zip((option.name for option in options), values[len(own) : len(own) + len(options)])
         texts = {name: NONE if value in (None, "") else str(value) for name, value in given}
-        return function(*values[: len(own)], from_texts(texts))
+        return function(*values[: len(own)], from_texts(texts), *values[len(own) + len(options) :])
 
-    wrapped.__signature__ = inspect.Signature([*own, *options])
+    wrapped.__signature__ = inspect.Signature([*own, *options, progress])
     return wrapped
 
 
@@ -145,6 +155,7 @@ def run(
     feather: int,
     model: str,
     options: FillOptions,
+    progress: gr.Progress = PROGRESS,
 ):
     """Complete what is painted."""
     if path is None:
@@ -153,7 +164,7 @@ def run(
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete_photo(photo, mask, int(grow), int(feather), model, options)
+    result = work.complete_photo(photo, mask, int(grow), int(feather), model, options, shown(progress))
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
@@ -168,12 +179,20 @@ def run(
 
 @message_for_visitors
 @with_options
-def inpaint(image: str, mask: str, grow: float, feather: float, model: str, options: FillOptions) -> str:
+def inpaint(
+    image: str,
+    mask: str,
+    grow: float,
+    feather: float,
+    model: str,
+    options: FillOptions,
+    progress: gr.Progress = PROGRESS,
+) -> str:
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     rim = int(grow or 0), int(feather or 0)
-    return work.complete_files([image], [mask], work.result_folder(), *rim, model, options)[0]
+    return work.complete_files([image], [mask], work.result_folder(), *rim, model, options, shown(progress))[0]
 
 
 @message_for_visitors
@@ -185,12 +204,13 @@ def inpaint_batch(
     feather: float,
     model: str,
     options: FillOptions,
+    progress: gr.Progress = PROGRESS,
 ) -> list[str]:
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
     rim = int(grow or 0), int(feather or 0)
-    return work.complete_files(photos, mask_files, work.result_folder(), *rim, model, options)
+    return work.complete_files(photos, mask_files, work.result_folder(), *rim, model, options, shown(progress))
 
 
 def build() -> gr.Blocks:

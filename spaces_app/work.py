@@ -3,11 +3,12 @@
 Every function raises ValueError with a sentence for the visitor when something cannot be used.
 """
 
+import functools
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,6 +169,7 @@ def complete_photo(
     feather: int = 0,
     model: str | None = None,
     options: FillOptions = DEFAULTS,
+    progress: Callable[[float], object] | None = None,
 ) -> Result:
     """Fill the masked part of a photo.
 
@@ -179,6 +181,7 @@ def complete_photo(
             what was painted over never shines through, what lies outside the widened mask stays bit for bit.
         model: one of `models()`; the first without it.
         options: how holes are filled.
+        progress: called with the share of the work that is done, from 0 to 1.
     """
     if not (0 <= grow <= LARGEST_RIM and 0 <= feather <= LARGEST_RIM):
         raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
@@ -188,7 +191,7 @@ def complete_photo(
     widened = distance <= grow
     if widened.all():
         raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    filled = _fill(photo.rgb, widened, model or models()[0], options)
+    filled = _fill(photo.rgb, widened, model or models()[0], options, progress)
     feather = min(feather, grow)
     if feather:
         share = np.clip((grow + 1 - distance[widened]) / (feather + 1), 0, 1)[:, None]
@@ -198,8 +201,10 @@ def complete_photo(
 
 
 @borrow_gpu
-def _fill(rgb: np.ndarray, mask: np.ndarray, model: str, options: FillOptions) -> np.ndarray:
-    return fill(completer_of(model), rgb, mask, options)
+def _fill(
+    rgb: np.ndarray, mask: np.ndarray, model: str, options: FillOptions, progress: Callable[[float], object] | None
+) -> np.ndarray:
+    return fill(completer_of(model), rgb, mask, options, progress=progress)
 
 
 def _distance(mask: np.ndarray, reach: int) -> np.ndarray:
@@ -219,6 +224,7 @@ def complete_files(
     feather: int = 0,
     model: str | None = None,
     options: FillOptions = DEFAULTS,
+    progress: Callable[[float], object] | None = None,
 ) -> list[str]:
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
     if len(photos) > MOST_FILES:
@@ -231,11 +237,16 @@ def complete_files(
         try:
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
-            result = complete_photo(photo, mask, grow, feather, model, options)
+            so_far = functools.partial(_shown, progress, index, len(photos)) if progress else None
+            result = complete_photo(photo, mask, grow, feather, model, options, so_far)
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
         results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))
     return results
+
+
+def _shown(progress: Callable[[float], object], number: int, count: int, share: float) -> None:
+    progress((number + share) / count)
 
 
 def result_folder() -> Path:

@@ -531,7 +531,7 @@ class TestOutputFile:
         assert names(tmp_path) == ["mask.png", "out.png", "photo.png"]
 
     def test_ctrl_c_while_completing(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch):
-        def interrupted(*_):
+        def interrupted(*_, **__):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(fill_module, "fill", interrupted)
@@ -695,7 +695,7 @@ class TestFailedWork:
 
     @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
     def test_too_little_memory(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, error):
-        def without_memory(*_):
+        def without_memory(*_, **__):
             raise error
 
         monkeypatch.setattr(fill_module, "fill", without_memory)
@@ -704,7 +704,7 @@ class TestFailedWork:
         assert names(tmp_path) == ["mask.png", "photo.png"]
 
     def test_our_own_mistakes_are_not_hidden(self, tmp_path, photo, mask, tiny_model, monkeypatch):
-        def mistaken(*_):
+        def mistaken(*_, **__):
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
         monkeypatch.setattr(fill_module, "fill", mistaken)

@@ -439,9 +439,9 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
     [
         ({"blend": "alpha"}, "blend must be one of 'poisson', None; got 'alpha'"),
         ({"blend": np.ones(2)}, "blend must be one of 'poisson', None; got array"),
-        ({"texture": np.ones(2)}, "texture must be one of None, 'photo'; got array"),
+        ({"texture": np.ones(2)}, "texture must be one of 'auto', 'photo', None; got array"),
         ({"generator": 42}, "generator must be a torch.Generator, or a list of them; got 42"),
-        ({"texture": "grass"}, "texture must be one of None, 'photo'; got 'grass'"),
+        ({"texture": "grass"}, "texture must be one of 'auto', 'photo', None; got 'grass'"),
         ({"working_size": 0}, "working_size must be .* from 1 to 10000; got 0"),
         ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 to 10000; got -1"),
         ({"generator": [torch.Generator()] * 2}, "2 generators for 1 pictures; give one for each, or a single one"),

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from glcic_hub.bar import share_bar
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> None:
     photo_file, mask_file = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
     picture, mask = read_pair(photo_file, mask_file, settings.file_format)
     if mask.any():
-        result = complete(load_completer(settings), picture, mask, settings)
+        completer = load_completer(settings)
+        with share_bar() as show:
+            result = complete(completer, picture, mask, settings, show)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image

@@ -27,7 +27,7 @@ class Completer:
 
     Attributes:
         network: the folded network, of the type `dtype`, on `device`.
-        sample_size, max_hole_size: those of the model.
+        sample_size, max_hole_size, texture: those of the model.
     """
 
     def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
@@ -35,6 +35,7 @@ class Completer:
         self.dtype = model.compute_dtype or fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
         self.max_hole_size = model.max_hole_size
+        self.texture = model.texture
         network = fold_batchnorm(model.network)  # before anything is rounded
         self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device, torch.float32)

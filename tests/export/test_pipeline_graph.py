@@ -32,7 +32,7 @@ def complete_exactly(embedded):
 
 def by_python(model, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     model.compute_dtype = torch.float32
-    fill = filled(model, photo, mask)
+    fill = filled(model, photo, mask, texture=None)
     return np.where(mask[..., None], np.rint(255 * fill).astype(np.uint8), photo)
 
 

@@ -429,6 +429,88 @@ def test_the_seam_of_a_thick_hole_is_treated_in_one_piece():
     assert seams_of(rgb, mask, 1)[1] == [(14, 16)]
 
 
+# Patches of the photo
+
+PHOTO_MASKS = {
+    **{name: MASKS[name] for name in ("small", "two near one another", "two apart", "large", "large at the border")},
+    **{name: MASKS[name] for name in ("all but a corner", "noise", "scratch", "large circle")},
+    "specks": np.random.default_rng(4).random((70, 90)) < 0.02,
+}
+WIDE = (150, 160)
+WIDE_MASK = hole_mask(WIDE, (50, 90, 60, 104))
+"""A large hole with enough around it at the scale at which the network sees it."""
+
+each_photo_mask = pytest.mark.parametrize("mask", PHOTO_MASKS.values(), ids=PHOTO_MASKS.keys())
+
+
+@each_photo_mask
+def test_with_patches_nothing_from_under_the_mask_has_influence_either(mask):
+    rgb = photo(*mask.shape)
+    result = filled(rgb, mask, texture="photo")
+    assert result.dtype == np.float32 and np.isfinite(result).all()
+    assert result.min() >= 0 and result.max() <= 1 and (result[~mask] == 0).all()
+    for other in (photo(*mask.shape, seed=5), np.zeros_like(rgb)):
+        np.testing.assert_array_equal(filled(np.where(mask[..., None], other, rgb), mask, texture="photo"), result)
+
+
+def test_patches_change_thick_holes_and_leave_thin_ones_alone():
+    rgb, mask = photo(*WIDE), WIDE_MASK
+    alone, from_photo = (filled(rgb, mask, texture=texture) for texture in (None, "photo"))
+    assert np.abs(alone - from_photo)[mask].mean() > 0.02
+    thin = hole_mask(WIDE, (30, 31, 3, 158))
+    np.testing.assert_array_equal(filled(rgb, thin, texture="photo"), filled(rgb, thin, texture=None))
+
+
+def test_with_too_little_around_the_network_has_the_word():
+    rgb, mask = photo(70, 90), MASKS["all but a corner"]
+    np.testing.assert_array_equal(filled(rgb, mask, texture="photo"), filled(rgb, mask, texture=None))
+
+
+def test_without_a_word_it_is_as_the_model_says():
+    rgb, mask = photo(*WIDE), WIDE_MASK
+    for texture in (None, "photo"):
+        model = random_model(texture=texture)
+        model.compute_dtype = torch.float32
+        by_model = filled(rgb, mask, completer=Completer(model))
+        np.testing.assert_array_equal(by_model, filled(rgb, mask, texture=texture))
+
+
+def test_a_hole_is_not_made_of_patches_of_another_hole():
+    rgb = photo(70, 90)
+    one, other = hole_mask((70, 90), (20, 34, 20, 34)), hole_mask((70, 90), (20, 34, 46, 60))
+    both = filled(rgb, one | other, texture="photo")
+    np.testing.assert_array_equal(filled(spoilt(rgb, other), one | other, texture="photo"), both)
+
+
+def test_generators_decide_the_search():
+    rgb, mask = photo(*WIDE), WIDE_MASK
+
+    def result(seed: int | None) -> bytes:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        options = FillOptions(texture="photo")
+        return fill_holes(Completer(MODEL), rgb, mask, options, generator).tobytes()
+
+    assert result(None) == result(None) and result(1) == result(1)
+    assert len({result(None), result(1), result(2)}) == 3
+
+
+def test_progress_is_the_share_of_the_masked_pixels():
+    rgb, shares = photo(70, 90), []
+    mask = hole_mask((70, 90), (5, 25, 5, 15), (50, 60, 60, 70))
+    fill_holes(Completer(MODEL), rgb, mask, FillOptions(texture="photo"), progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+    assert any(share == pytest.approx(200 / 300) for share in shares), "the first of two holes"
+
+    class Stop(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        fill_holes(Completer(MODEL), rgb, mask, FillOptions(texture="photo"), progress=stop)
+
+
 # Compiled
 
 

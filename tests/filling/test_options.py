@@ -19,10 +19,12 @@ from glcic_hub.filling.seam import BLENDS
 OPTION = {option.name: option for option in dataclasses.fields(FillOptions)}
 
 
-def test_without_a_word_holes_get_their_seam_corrected_and_nothing_else():
+def test_without_a_word_the_seam_is_corrected_and_the_model_says_where_texture_comes_from():
     assert FillOptions() == DEFAULTS
-    assert DEFAULTS.blend == "poisson"
-    assert {name for name in OPTION if getattr(DEFAULTS, name) is not None} == {"blend"}
+    assert {name: getattr(DEFAULTS, name) for name in OPTION if getattr(DEFAULTS, name) is not None} == {
+        "blend": "poisson",
+        "texture": "auto",
+    }
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_several_texts_and_unknown_names():
 
 def test_choices_as_text_begin_with_the_default():
     assert choice_names(OPTION["blend"]) == ["poisson", "none"]
-    assert choice_names(OPTION["texture"])[0] == "none"
+    assert choice_names(OPTION["texture"]) == ["auto", "photo", "none"]
 
 
 def test_functions_that_take_options_show_each_of_them():

@@ -40,6 +40,9 @@ for name in ("glcic-faces-64", "glcic-scenes"):
     report[name] = [model.architecture.id, model.purpose, model.tags, model.scale, model.input_channels]
     state = ModelLoader().load_state_dict_from_file(path)
     report[name].append([arch.architecture.id for arch in before if arch.detect(state)])
+alone = ArchRegistry()  # of patches, which a rounding chooses differently, one would see nothing
+ours.register(registry=alone, texture=None)
+model = ModelLoader(registry=alone).load_from_file(path)
 complete(model.half(), "half", torch.float16)
 complete(model.bfloat16(), "bfloat16", torch.bfloat16)
 
@@ -101,5 +104,5 @@ def test_other_weights_need_the_folder_with_their_settings(report, folder, own, 
 def test_half_precision(report, folder, picture, bool_mask, expected):
     """bfloat16 has 8 bits for the fill as for the samples around it."""
     for name, levels in (("half", 3), ("bfloat16", 6)):
-        difference = np.load(folder / f"{name}.npy").astype(int) - expected("glcic-scenes")
+        difference = np.load(folder / f"{name}.npy").astype(int) - expected("glcic-scenes", texture=None)
         assert np.abs(difference[bool_mask]).max() <= levels

@@ -276,18 +276,19 @@ def test_folder_and_shard_and_their_order_give_the_same_figures(folder, tmp_path
     assert from_shard["models"] == {}
 
 
-def test_texture_is_measured_beside_the_plain_completion(folder, model_folder, tmp_path, capsys):
+def test_the_network_alone_is_measured_beside_patches_of_the_photo(folder, model_folder, tmp_path, capsys):
     name = str(model_folder)
     options = ["--data", str(folder), "--model", name, *SMALL]
-    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--variant", "texture=photo")
+    plain, record = record_of(tmp_path, *options), record_of(tmp_path, *options, "--variant", "texture=none")
     assert record["figures"] == plain["figures"] and record["seconds_per_picture"].keys() == plain["figures"].keys()
     completer = Completer(GLCICModel.from_pretrained(model_folder, dtype=torch.float32))
-    plain_method, with_texture = (evaluate.model_method(completer, FillOptions(texture=way)) for way in (None, "photo"))
-    textured = {"telea": plain_method, "with": with_texture}
-    expected, _, _ = evaluate.evaluate(sorted(find_pictures([folder]), key=lambda p: p.name), textured, FACES)
-    assert record["variants"]["texture=photo"]["figures"] == {name: expected["with"]}
-    assert expected["with"] != record["figures"][name]
-    assert f"{name} texture=photo" in capsys.readouterr().out
+    alone = evaluate.model_method(completer, FillOptions(texture=None))
+    expected, _, _ = evaluate.evaluate(
+        sorted(find_pictures([folder]), key=lambda p: p.name), {"telea": alone, "alone": alone}, FACES
+    )
+    assert record["variants"]["texture=none"]["figures"] == {name: expected["alone"]}
+    assert expected["alone"] != record["figures"][name]
+    assert f"{name} texture=none" in capsys.readouterr().out
 
 
 def test_the_network_without_blending_is_measured_beside_it(folder, model_folder, tmp_path):
