@@ -3,7 +3,8 @@
 Everybody gets the same photo and mask in memory and gives the completed photo back. Contestants:
 
     full frame      our network in plain PyTorch, as trained, on the whole photo
-    pipeline        GLCICPipeline as its users call it: in bf16 where the processor can; in fp32 beside it
+    pipeline        GLCICPipeline with texture=None: in bf16 where the processor can; in fp32 beside it
+    pipeline, patches   the same with patches of the photo, as it is by default
     exact window    our network alone, on what the hole's pixels depend on: in fp32 the same values as the full frame
     Telea, Navier-Stokes   OpenCV's inpaint, radius 3
     MI-GAN          its ONNX pipeline in onnxruntime, if `make bench-peers` has fetched it

@@ -27,6 +27,7 @@ from glcic_hub.batch.plan import Share, make_plan
 from glcic_hub.batch.pool import work_off
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.model import GLCICModel
 from glcic_hub.network import padded_input
 from glcic_hub.workflow import Settings
@@ -42,6 +43,10 @@ SCENE = (480, 640, 128)
 FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
 STEPS = {"full frame": 0.1, "network": 1.0, "completion": 1.0}
 """What the batch is compared with, and on which share of the pictures it runs."""
+
+
+ALONE = FillOptions(texture=None)
+"""The network's own fills: what the processes share beside it is to be seen."""
 
 
 class _Recorder(Completer):
@@ -121,7 +126,7 @@ def _batch_rate(photos: Path, mask: Path, out: Path, file_format: str, processes
     """Pictures per second of the last two thirds."""
     plan = make_plan([photos], [mask], out, FORMATS[file_format], False, Share())
     times = []
-    for report in work_off(plan.jobs, Settings(file_format=file_format), processes):
+    for report in work_off(plan.jobs, Settings(file_format=file_format, options=ALONE), processes):
         if report.error:
             raise RuntimeError(report.error)
         times.append(time.perf_counter())
@@ -135,7 +140,7 @@ def _make_ready(height: int, width: int, hole: int) -> None:
     model = GLCICModel.from_pretrained()
     completer = _Recorder(model)
     photo, mask = photo_of(height, width), hole_in(height, width, hole)
-    fill(completer, photo, mask)
+    fill(completer, photo, mask, ALONE)
     calls = completer.calls.copy()
     assert calls, "the completion does not call the network where it is recorded"
 
@@ -151,7 +156,7 @@ def _make_ready(height: int, width: int, hole: int) -> None:
         for call in calls:
             Completer._run(completer, *call)
 
-    _steps = {"full frame": full_frame, "network": network, "completion": lambda: fill(completer, photo, mask)}
+    _steps = {"full frame": full_frame, "network": network, "completion": lambda: fill(completer, photo, mask, ALONE)}
 
 
 def _repeat(step: str, times: int) -> None:

@@ -25,6 +25,7 @@ from train.evaluate import INPAINT_RADIUS
 
 FULL_FRAME = "full frame"
 PIPELINE = "pipeline"
+PATCHES = "pipeline, patches"
 TELEA = "Telea"
 NAVIER_STOKES = "Navier-Stokes"
 MIGAN = "MI-GAN"
@@ -51,13 +52,15 @@ class FullFrame:
 class Pipeline:
     """`GLCICPipeline` as its users call it: PIL pictures in, a PIL picture out, the seam corrected.
 
-    Without `dtype` it computes in what it takes for the fastest. `compiled` is with `torch.compile`.
+    Without `dtype` it computes in what it takes for the fastest. `compiled` is with `torch.compile`. `texture` as in
+    `FillOptions`: without it the fill is the network's own.
     """
 
-    def __init__(self, dtype: torch.dtype | None = None, compiled: bool = False):
+    def __init__(self, dtype: torch.dtype | None = None, compiled: bool = False, texture: str | None = None):
         from glcic_hub import GLCICPipeline  # here, because diffusers would weigh on the memory of the others
 
         self._pipeline = GLCICPipeline.from_pretrained(dtype=dtype)
+        self._texture = texture
         if compiled:
             self._pipeline.completion_network.compile()
 
@@ -65,7 +68,7 @@ class Pipeline:
         return Image.fromarray(rgb), Image.fromarray(mask)
 
     def __call__(self, image: Image.Image, mask: Image.Image) -> Image.Image:
-        return self._pipeline(image, mask).images[0]
+        return self._pipeline(image, mask, texture=self._texture).images[0]
 
 
 class ExactWindow:
@@ -138,6 +141,7 @@ def entries() -> dict[str, Entry]:
     return {
         FULL_FRAME: full_frame,
         PIPELINE: Entry(Pipeline),
+        PATCHES: Entry(partial(Pipeline, texture="photo")),
         "pipeline, fp32": Entry(
             partial(Pipeline, torch.float32), no_bf16 and f"{no_bf16}: it is the same as the pipeline"
         ),

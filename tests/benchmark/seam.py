@@ -13,6 +13,7 @@ from skimage import data
 
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.filling.seam import NEIGHBOURS, correct_seam
 from glcic_hub.images import paste
 from glcic_hub.masks import bounding_box
@@ -115,7 +116,7 @@ def _ways(
         "network, seam corrected": paste(picture, corrected, mask),
         "network, seamlessClone": _cloned(whole, composite, mask, 0),
         "network, seamlessClone widened": _cloned(whole, composite, mask, CLONE_WIDENED),
-        "pipeline": paste(picture, fill(completer, picture, mask), mask),
+        "pipeline": paste(picture, fill(completer, picture, mask, FillOptions(texture=None)), mask),
         "Telea": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA),
         "Navier-Stokes": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_NS),
     }
