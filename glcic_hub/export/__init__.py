@@ -118,4 +118,5 @@ def _about(model: "GLCICModel", kind: str, precision: str, name: str, terms: str
         "mean": " ".join(f"{value:g}" for value in model.mean.tolist()),
         "sample_size": str(model.sample_size),
         "max_hole_size": str(model.max_hole_size),
+        "texture": model.texture or "none",
     }

@@ -22,6 +22,7 @@ def test_the_file_says_what_it_is(model, kind):
         "mean": "0.4 0.5 0.6",
         "sample_size": "32",
         "max_hole_size": "16",
+        "texture": "none",
     }
 
 
