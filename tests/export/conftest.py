@@ -1,16 +1,30 @@
-"""Models, photos and masks to export and to run in ONNX Runtime."""
+"""Models, photos and masks to export and to run in ONNX Runtime; the static page in a browser."""
 
+import functools
+import http.server
+import shutil
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import sync_playwright
 from skimage import data
 
+from glcic_hub.export import export_onnx
 from glcic_hub.model import GLCICModel
 from tests.random_models import random_model
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+WEB = Path(__file__).parents[2] / "integrations" / "web"
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +41,39 @@ def embedded() -> GLCICModel:
 def photo() -> np.ndarray:
     """A real photo (Rachel Michetti, CC0), 199 x 301."""
     return np.asarray(Image.fromarray(data.coffee()).resize((301, 199)))
+
+
+@pytest.fixture(scope="session")
+def graph(embedded) -> bytes:
+    return export_onnx(embedded, "pipeline", "int8")
+
+
+@pytest.fixture(scope="session")
+def site(graph, tmp_path_factory) -> str:
+    """The address of the page, with a model beside it."""
+    assert (WEB / "onnxruntime").is_dir(), "onnxruntime-web is not there: run `npm ci` once in integrations/web"
+    folder = tmp_path_factory.mktemp("web") / "site"
+    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
+    (folder / "model.onnx").write_bytes(graph)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert CHROMIUM, "there is no Chromium on the PATH: run `make browser` once, or install one"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield running
+        running.close()
 
 
 def session(file: bytes) -> onnxruntime.InferenceSession:
