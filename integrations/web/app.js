@@ -1,6 +1,9 @@
-// Photo in, paint on it, completed photo out. The graph model.onnx (`glcic export onnx --kind pipeline`) does the work.
+// Photo in, paint on it, completed photo out. The graph model.onnx (`glcic export onnx --kind pipeline`) says what goes
+// where, texture/ makes it look like the photo.
 
+import { metadataOf } from "./metadata.js";
 import * as ort from "./onnxruntime/ort.wasm.min.mjs";
+import { textured } from "./texture/texture.js";
 
 const MODEL = "model.onnx";
 const MAX_PIXELS = 32e6; // above it, the runtime's memory may not do
@@ -225,20 +228,25 @@ const complete = () => whileBusy("Completing …", async () => {
   const { mask, count, box } = maskOf(width, height);
   if (!count) throw new Error("Paint over what should go first.");
   if (count === mask.length) throw new Error("All of the photo is painted over: leave something to complete it from.");
-  const session = await loaded();
+  const { session, sizes } = await loaded();
   say("Completing …");
   const start = performance.now();
   const result = await session
     .run({
       photo: new ort.Tensor("uint8", rgbOf(photo), [1, height, width, 3]),
-      mask: new ort.Tensor("uint8", mask, [1, height, width]),
+      mask: new ort.Tensor("uint8", mask.slice(), [1, height, width]), // a copy: the runtime takes it away
     })
     .catch((error) => {
       console.error(error);
       throw new Error("This photo could not be completed, probably for lack of memory: try a smaller one.");
     });
+  let rgb = result.completed.data;
+  if (element("texture").checked) {
+    say("Adding the photo's texture …");
+    rgb = await textured(rgb, mask, [width, height], sizes, (share) => (element("progress").value = share));
+  }
   const [before, painted, former] = [photo.getImageData(...box), strokes, preview];
-  photo.putImageData(pasted(before, result.completed.data, box, width), box[0], box[1]);
+  photo.putImageData(pasted(before, rgb, box, width), box[0], box[1]);
   [strokes, preview] = [[], smallCopy(photo)];
   history.push(() => {
     photo.putImageData(before, box[0], box[1]);
@@ -273,7 +281,7 @@ const download = () => whileBusy("Writing …", async () => {
 
 let loading = null;
 
-/** The session; it is loaded once, and again after an error. */
+/** The session and the model's sizes; they are loaded once, and again after an error. */
 function loaded() {
   loading ??= load().catch((error) => {
     loading = null;
@@ -284,12 +292,15 @@ function loaded() {
 
 async function load() {
   const bytes = await fetchModel();
+  const { sample_size, max_hole_size, texture } = metadataOf(bytes);
   say("Starting the model …");
   element("progress").removeAttribute("value");
-  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }).catch((error) => {
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }).catch((error) => {
     console.error(error);
     throw new Error("The model could not be started: this browser lacks WebAssembly SIMD, or the file is damaged.");
   });
+  if (texture === "none") element("texture").checked = false; // of faces, for example, nothing in a photo is like
+  return { session, sizes: { sampleSize: Number(sample_size), maxHoleSize: Number(max_hole_size) } };
 }
 
 async function fetchModel() {

@@ -1,27 +1,17 @@
 """The static page as a person uses it, in Chromium: open, paint, complete, undo, download, offline."""
 
 import base64
-import functools
-import http.server
 import io
-import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from glcic_hub.export import export_onnx
 from tests.export.conftest import completer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-WEB = Path(__file__).parents[2] / "integrations" / "web"
 SCREENSHOTS = Path(__file__).parents[2] / "outputs" / "web-screenshots"
 SECOND = 1000
 DESKTOP, PHONE = (
@@ -43,39 +33,6 @@ RASTERISE = """([width, height, radius, points]) => {
   const { data } = pen.getImageData(0, 0, width, height);
   return [...Array(width * height).keys()].filter((pixel) => data[4 * pixel + 3] >= 128);
 }"""
-
-
-@pytest.fixture(scope="module")
-def graph(embedded) -> bytes:
-    return export_onnx(embedded, "pipeline", "int8")
-
-
-@pytest.fixture(scope="module")
-def site(graph, tmp_path_factory) -> str:
-    """The address of the page, with a model beside it."""
-    assert (WEB / "onnxruntime").is_dir(), "onnxruntime-web is not there: run `npm ci` once in integrations/web"
-    folder = tmp_path_factory.mktemp("web") / "site"
-    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
-    (folder / "model.onnx").write_bytes(graph)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM, "there is no Chromium on the PATH: run `make browser` once, or install one"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=[DESKTOP])
@@ -163,6 +120,7 @@ def shown(page: Page) -> np.ndarray:
 @pytest.mark.parametrize("page", [DESKTOP, PHONE], indirect=True)
 def test_a_painted_photo_is_completed(page, graph, photo, photo_file):
     open_photo(page, photo_file)
+    page.uncheck("#texture")
     mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
     assert 0.005 < mask.mean() < 0.2
     complete(page)
@@ -173,6 +131,66 @@ def test_a_painted_photo_is_completed(page, graph, photo, photo_file):
     assert difference.max() <= 2, "the same as in Python"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "no scrolling sideways"
     assert np.array_equal(shown(page), completed), "the result is on the page, without paint"
+
+
+def test_the_fill_gets_the_texture_of_the_photo(page, graph, photo, photo_file):
+    open_photo(page, photo_file)
+    assert page.is_checked("#texture")
+    mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+    page.click("#complete")
+    expect(page.locator("#status")).to_contain_text("Adding the photo's texture")
+    assert page.is_disabled("#texture")
+    expect(page.locator("#status")).to_contain_text("Completed in")
+    completed, soft = download(page), completer(graph)(photo, mask)
+    assert np.array_equal(completed[~mask], photo[~mask]), "known pixels, bit for bit"
+    assert np.abs(completed.astype(int) - soft)[mask].mean() > 2
+    assert np.abs(completed.astype(int) - soft)[mask].mean() < 25, "it goes where the network says"
+    page.click("#undo")
+    complete(page)
+    assert np.array_equal(download(page), completed), "the same again"
+
+
+def test_what_is_painted_over_has_no_influence(page, photo, tmp_path):
+    results = []
+    mask = None
+    for seed in (0, 1):
+        changed = photo.copy()
+        if mask is not None:
+            changed[mask] = np.random.default_rng(seed).integers(0, 256, changed[mask].shape)
+        Image.fromarray(changed).save(tmp_path / "coffee.png")
+        open_photo(page, tmp_path / "coffee.png")
+        mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+        complete(page)
+        results.append(download(page))
+    assert np.array_equal(*results)
+
+
+def test_a_model_may_want_no_texture(page, graph, photo, photo_file):
+    model = onnx.load_from_string(graph)
+    next(pair for pair in model.metadata_props if pair.key == "texture").value = "none"
+    page.route("**/model.onnx", lambda route: route.fulfill(body=model.SerializeToString()))
+    open_photo(page, photo_file)
+    mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+    complete(page)
+    assert not page.is_checked("#texture")
+    soft = download(page)
+    assert np.abs(soft.astype(int) - completer(graph)(photo, mask)).max() <= 2
+    page.click("#undo")
+    page.check("#texture")
+    complete(page)
+    assert page.is_checked("#texture") and (download(page) != soft)[mask].any()
+
+
+def test_without_its_texture_a_photo_can_still_be_completed(page, photo, photo_file):
+    page.route("**/texture/holes.js", lambda route: route.fulfill(status=404))
+    open_photo(page, photo_file)
+    mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+    page.click("#complete")
+    expect(page.locator("#error")).to_contain_text("The photo's texture could not be added")
+    assert np.array_equal(download(page), photo)
+    page.uncheck("#texture")
+    complete(page)
+    assert (download(page) != photo).any(axis=2)[mask].mean() > 0.9
 
 
 def test_everything_can_be_undone(page, photo, photo_file):
