@@ -394,6 +394,58 @@ def test_padding_mask_crop_sets_what_the_network_is_shown():
     assert np.isfinite(fill(picture, padding_mask_crop=0)).all()
 
 
+# Patches of the photo
+
+WIDE_SIZE = (150, 160)
+WIDE_MASK = box_mask(slice(50, 90), slice(60, 104), WIDE_SIZE)
+
+
+def wide(channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (*WIDE_SIZE, channels), np.uint8)
+
+
+WIDE_PICTURES = {
+    "RGB": lambda: Image.fromarray(wide()),
+    "grey": lambda: Image.fromarray(wide(1)[..., 0]),
+    "alpha": lambda: Image.fromarray(wide(4)),
+    "16 bits": lambda: Image.fromarray(wide(1)[..., 0].astype(np.uint16) * 257),
+    "CMYK": lambda: Image.frombytes("CMYK", WIDE_SIZE[::-1], wide(4).tobytes()),
+    "floats": lambda: wide().astype(np.float32) / 255,
+    "tensor": lambda: torch.from_numpy(wide()).permute(2, 0, 1).double() / 255,
+}
+
+
+@pytest.mark.parametrize("make", WIDE_PICTURES.values(), ids=WIDE_PICTURES.keys())
+def test_with_patches_known_samples_come_back_bit_for_bit_in_every_kind(make):
+    kind = "pt" if isinstance(make(), torch.Tensor) else "np" if isinstance(make(), np.ndarray) else "pil"
+    results = [complete(make(), WIDE_MASK, texture=texture, output_type=kind) for texture in (None, "photo")]
+    alone, result, before = (
+        np.asarray(picture) if kind == "pil" else channels_last(picture) for picture in (*results, make())
+    )
+    np.testing.assert_array_equal(result[~WIDE_MASK], before[~WIDE_MASK])
+    assert (result != alone)[WIDE_MASK].mean() > 0.2, "patches were used"
+
+
+def test_with_patches_a_grey_photo_in_colour_stays_grey():
+    grey = np.repeat(wide(1), 3, axis=2)
+    result = np.asarray(complete(Image.fromarray(grey), WIDE_MASK, texture="photo"))
+    assert (np.ptp(result, axis=2) == 0).all()
+
+
+def test_generators_decide_which_patches():
+    def results(generator, count: int = 1) -> list[bytes]:
+        found = PIPE([wide()] * count, WIDE_MASK, texture="photo", generator=generator, output_type="np").images
+        return [one.tobytes() for one in found]
+
+    def seeded(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    assert results(None) == results(None)
+    assert results(seeded(1)) == results(seeded(1)) != results(seeded(2))
+    each = results([seeded(1), seeded(2)], 2)
+    assert each == [*results([seeded(1)]), *results([seeded(2)])]
+
+
 # What cannot be completed
 
 
