@@ -133,7 +133,7 @@ def _version(tensor: torch.Tensor) -> int:
 
 def _sample(tensor: torch.Tensor, count: int) -> torch.Tensor:
     flat = tensor.flatten()
-    return flat[:: max(1, len(flat) // count)].double().cpu()
+    return flat[:: max(1, len(flat) // count)].cpu().double()
 
 
 def fastest_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:

@@ -121,7 +121,8 @@ class Level:
         some = self.colours[(top * self.width + left)[:, None] + cells].transpose(1, 2)  # (patches, 3, cells)
         some = (some - some.mean(2, keepdim=True)).flatten(1)
         components = torch.linalg.eigh(some.T @ some)[1].flip(1)[:, :COMPONENTS].T / math.sqrt(some.shape[1])
-        means = torch.eye(3, device=self.device).repeat_interleave(PATCH**2, 1) / (math.sqrt(3) * PATCH**2)
+        means = torch.eye(3, dtype=torch.float32, device=self.device).repeat_interleave(PATCH**2, 1)
+        means = means / (math.sqrt(3) * PATCH**2)
         return torch.cat([components, means]).reshape(-1, 3, PATCH, PATCH).contiguous()
 
     @cached_property
@@ -133,7 +134,8 @@ class Level:
         """The features of all patches of a picture like `image`, or of those in some rows."""
         first, last = (0, self.rows) if rows is None else (rows.start, rows.stop)
         count = len(self.basis)
-        result = torch.empty(last - first, self.columns, count + self.hints.shape[1], device=self.device)
+        size = (last - first, self.columns, count + self.hints.shape[1])
+        result = torch.empty(size, dtype=torch.float32, device=self.device)
         half = PATCH // 2
         hints = self.hints[0, :, half : half + self.rows, half : half + self.columns]
         step = max(1, HELD // (self.columns * result.shape[2]))

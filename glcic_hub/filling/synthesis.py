@@ -169,6 +169,7 @@ def _tile_side(thickness: float) -> int:
     return max(LEAST_TILE, math.ceil(TILE * thickness))
 
 
+@torch.inference_mode()
 def synthesise(
     picture: np.ndarray,
     hole: np.ndarray,
@@ -186,8 +187,8 @@ def synthesise(
         picture: float32 (H, W, 3), RGB in [0, 1]. In the hole it is the network's completion, made to meet the known
             pixels; elsewhere it is used where it is known.
         hole: bool (H, W), True = fill.
-        known: bool (H, W), disjoint from `hole`; pixels that are neither belong to other holes, or are transparent, and
-            are not looked at.
+        known: bool (H, W), disjoint from `hole`; pixels that are neither belong to other holes and are not looked
+            at.
         scale: at most 1: the scale at which the network saw the hole.
         generator: decides the random search; without it, the search is always the same.
         progress: called with the share of the work that is done, from 0 to 1.
@@ -200,6 +201,22 @@ def synthesise(
         return picture
     if generator is None:
         generator = torch.Generator().manual_seed(SEED)
+    # a caller's autocast must not round what is compared
+    with torch.autocast(torch.device(device).type, enabled=False):
+        filled = _synthesised(picture, hole, known, scale, generator, progress, device)
+    return picture if filled is None else np.where(hole[..., None], filled, picture)
+
+
+def _synthesised(
+    picture: np.ndarray,
+    hole: np.ndarray,
+    known: np.ndarray,
+    scale: float,
+    generator: torch.Generator,
+    progress: Callable[[float], object],
+    device: torch.device | str,
+) -> np.ndarray | None:
+    """The fill, float32 (H, W, 3), used in the hole alone; None where too little is known."""
     scales = _scales(min(scale, math.sqrt(LARGEST_SEARCHED / hole.size)))
     frame = _Frame(picture, hole, known, scales[0], device)
     former = None
@@ -207,7 +224,7 @@ def synthesise(
         tolerance = LAST_TOLERANCE if at == 1 else TOLERANCE
         level = frame.level(at, FIRST_STRIDE if former is None else STRIDE, generator)
         if len(level.sources) < LEAST_SOURCES or not len(level.targets):
-            return picture
+            return None
         if former is None:
             soft = level.described(_blurred(level.image, FIRST_BLUR))
             sources, costs = level.nearest(soft[level.targets], soft)
@@ -223,8 +240,7 @@ def synthesise(
             current = level.voted(sources, costs, tolerance)
         former = level, sources, costs
         progress(sum(s**2 for s in scales[:number]) / sum(s**2 for s in scales))
-    filled = frame.finished(current)
-    return np.where(hole[..., None], filled, picture)
+    return frame.finished(current)
 
 
 def _scales(first: float) -> list[float]:
@@ -251,12 +267,12 @@ class _Frame:
         if neither.any():  # a blur reaches there; it is to find what is nearby
             nearest = ndimage.distance_transform_edt(neither, return_distances=False, return_indices=True)
             picture = picture[tuple(nearest)]
-        self.picture = torch.tensor(picture, device=device).permute(2, 0, 1)[None]
+        self.picture = torch.tensor(picture, dtype=torch.float32, device=device).permute(2, 0, 1)[None]
         self.hole, self.known = (torch.tensor(where, device=device)[None, None].float() for where in (hole, known))
         self.first = first
         image, first_hole, self.first_known = self._reduced(first)
         depth = ndimage.distance_transform_edt(~self.first_known.cpu().numpy())
-        self.depth = torch.tensor(depth, device=device)[None, None].float()
+        self.depth = torch.tensor(depth, dtype=torch.float32, device=device)[None, None]
         colours = _blurred(image, GUIDE_BLUR)
         side = math.sqrt(max(1, int(first_hole.sum())))
         places = _places(depth.shape, device)[None] * (NEARNESS / side)  # make distant patches dearer
@@ -360,7 +376,8 @@ def _resized(x: torch.Tensor, size: Iterable[int]) -> torch.Tensor:
 
 def _blurred(x: torch.Tensor, sigma: float) -> torch.Tensor:
     radius = max(1, int(3 * sigma))
-    kernel = torch.exp(-(torch.arange(-radius, radius + 1, device=x.device).float() ** 2) / (2 * sigma * sigma))
+    at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=x.device)
+    kernel = torch.exp(-(at**2) / (2 * sigma * sigma))
     kernel, channels = kernel / kernel.sum(), x.shape[1]
     x = F.pad(x, (radius,) * 4, mode="replicate")
     x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)

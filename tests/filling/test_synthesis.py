@@ -121,6 +121,18 @@ def test_the_same_comes_out_again_and_a_generator_decides():
     assert not np.array_equal(seeded[0], seeded[2])
 
 
+def test_the_callers_settings_of_torch_have_no_influence():
+    picture = guided(leaves())
+    wanted = synthesise(picture, HOLE, ~HOLE, SCALE)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(synthesise(picture, HOLE, ~HOLE, SCALE), wanted)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(synthesise(picture, HOLE, ~HOLE, SCALE), wanted)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_grey_stays_grey():
     """Also where the network's completion has a tint."""
     truth = np.repeat(leaves()[..., :1], 3, axis=2)
