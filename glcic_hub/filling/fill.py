@@ -35,8 +35,12 @@ def fill(
         float32 (H, W, 3), RGB in [0, 1], 0 outside the mask; `images.paste` puts it into the picture.
 
     Raises:
-        ValueError: the mask covers the whole picture.
+        ValueError: picture or mask are of another shape or type, or the mask covers the whole picture.
     """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"the picture must be uint8 (H, W, 3); got {picture.dtype} {picture.shape}")
+    if mask.dtype != bool or mask.shape != picture.shape[:2]:
+        raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
     if mask.all():
         raise ValueError(
             "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"

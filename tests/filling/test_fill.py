@@ -260,6 +260,20 @@ def test_blends_differ_at_the_rim(name):
     assert np.abs(raw - shifted)[rim].mean() > 0.05
 
 
+@pytest.mark.parametrize(
+    ("picture", "mask", "message"),
+    [
+        (np.zeros((9, 8, 3), np.float32), np.eye(9, 8, dtype=bool), r"picture must be uint8 \(H, W, 3\); got float32"),
+        (np.zeros((9, 8), np.uint8), np.eye(9, 8, dtype=bool), r"picture must be uint8 .* got uint8 \(9, 8\)"),
+        (photo(9, 8), np.eye(9, 8, dtype=np.uint8), r"mask must be bool \(9, 8\); got uint8 \(9, 8\)"),
+        (photo(9, 8), np.eye(8, 9, dtype=bool), r"mask must be bool \(9, 8\); got bool \(8, 9\)"),
+    ],
+)
+def test_other_types_and_shapes_are_refused(picture, mask, message):
+    with pytest.raises(ValueError, match=message):
+        fill_holes(Completer(MODEL), picture, mask)
+
+
 def test_a_mask_over_the_whole_picture_is_refused():
     with pytest.raises(ValueError, match="covers the whole picture.*leave some of it black"):
         filled(photo(9, 9), np.ones((9, 9), bool))
