@@ -34,14 +34,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         help="folders or tar files of masks, or one mask for all; without it the transparency of each picture",
     )
     command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
-    command.add_argument(
-        "--format",
-        choices=[suffix[1:] for suffix in WRITABLE],
-        default="png",
-        help="of the results (default: %(default)s)",
-    )
-    options.add_quality(command)
-    command.add_argument("--force", action="store_true", help="do again what OUT has already")
+    options.add_results(command)
     command.add_argument(
         "--processes",
         metavar="N",

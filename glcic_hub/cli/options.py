@@ -5,6 +5,7 @@ import functools
 from dataclasses import Field, fields
 
 from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_text
+from glcic_hub.formats import WRITABLE
 from glcic_hub.workflow import Settings
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -67,9 +68,8 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     """What the results of many pictures are written as, and which of them."""
-    parser.add_argument(
-        "--format", choices=("png", "jpg", "webp"), default="png", help="of the results (default: %(default)s)"
-    )
+    choices = [suffix[1:] for suffix in WRITABLE]
+    parser.add_argument("--format", choices=choices, default="png", help="of the results (default: %(default)s)")
     add_quality(parser)
     parser.add_argument("--force", action="store_true", help="do again what OUT has already")
 

@@ -150,8 +150,8 @@ what goes wrong:
   refused before anything is done.
 
 what it costs:
-  Most of the time goes into patches of the photo (--texture): on one core about a third of a second for a hole of 100
-  pixels, and the more the larger the hole. With --texture none it is a few hundredths of a second, and soft.
+  Most of the time goes into patches of the photo (--texture): about half a second on one core for a hole of 100
+  pixels, and the more the larger the hole. With --texture none fills are soft, and made several times as fast.
 
 several machines or GPUs:
   Processes share the GPUs of a machine. Where RANK and WORLD_SIZE are set, as torchrun and accelerate launch do, every
