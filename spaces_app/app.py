@@ -30,7 +30,7 @@ INTRODUCTION = """
 # Photo completion
 Open a photo, paint over what should go, press **Complete**. Everything outside the paint and a narrow rim around it
 (4 pixels, adjustable) stays exactly as it was. A small network says what goes there, and patches of your photo say how
-it looks. That takes about a second for a small part of a photo and some seconds for a large one. It is good at grass,
+it looks. That takes about a second for a small part of a photo, and some seconds for a large one. It is good at grass,
 walls, sky, water and leaves; it makes up no faces and no objects. Uploads are deleted after an hour.
 """
 

@@ -75,6 +75,18 @@ def test_what_is_said_about_the_figures_is_in_the_record():
         assert f"{ours['l1_x100'] / alone['l1_x100']:.2f} times the network's own error" in text
 
 
+def test_the_judges_counts_are_in_their_record():
+    judged = json.loads((ROOT / "docs" / "judged.json").read_text())
+    sets = [judged["removals"], judged["validation photos"]]
+    before = {name: sum(one["patches_before"][name] for one in sets) for name in ("network", "mi-gan", "patchmatch")}
+    assert [one["sheets"] for one in sets] == [24, 24]
+    text = " ".join(README.split())
+    assert f"before the network alone on {before['network']} of 48, before MI-GAN on {before['mi-gan']}, and" in text
+    assert f"before PatchMatch on {before['patchmatch']} " in text
+    ranks = judged["removals"]["mean_rank"]
+    assert min(ranks, key=ranks.get) == "patchmatch" and "first in rank on the removals" in text
+
+
 def test_the_seconds_of_patches_are_in_the_record():
     text = " ".join(README.split())
     seconds = QUALITY["protocols"]["box"]["seconds_per_picture"]

@@ -1,4 +1,4 @@
-"""Measure how well models and OpenCV's classical methods complete pictures. Every figure about quality is made here.
+"""Measure how well models and OpenCV's classical methods complete pictures. Figures about quality are made here.
 
     python -m train.evaluate --data val-scenes.tar --model glcic-scenes runs/mine --output figures.json --sheet s.png
 

@@ -67,7 +67,7 @@ class FillOptions:
         "photo",
         None,
         help="photo makes the fill of patches of the photo that go where the network says; none leaves the "
-        "network's own fill, which is soft in large holes and takes a tenth of the time; auto is as the model says: "
+        "network's own fill, which is soft in large holes and several times as fast; auto is as the model says: "
         "photo for scenes, none for faces",
     )
 

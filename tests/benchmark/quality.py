@@ -50,7 +50,7 @@ ALONE = "texture=none"
 """The network alone, the paper's result with the seam corrected."""
 
 
-def methods(threads: int) -> tuple[dict, list[str]]:
+def methods() -> tuple[dict, list[str]]:
     """All methods that are here, by their names in the record, and why others are left out."""
     completer = load_completer(DEFAULT_NAME, "float32")
     found = {"telea": opencv_method(cv2.INPAINT_TELEA), "navier-stokes": opencv_method(cv2.INPAINT_NS)}
@@ -62,7 +62,7 @@ def methods(threads: int) -> tuple[dict, list[str]]:
     if reason := migan_is_missing():
         left_out.append(f"MI-GAN: {reason}")
     else:
-        found["mi-gan"] = migan_method(MiGan(threads))
+        found["mi-gan"] = migan_method(MiGan(threads=1))
     for options in (ALONE, ""):
         variant = Variant(DEFAULT_NAME, options)
         found[str(variant)] = model_method(completer, variant.fill_options())
@@ -72,7 +72,7 @@ def methods(threads: int) -> tuple[dict, list[str]]:
 def measure(protocol: str, pictures: list[PictureFile], sheet: Path | None) -> tuple[dict, dict, list[str]]:
     """Figures, seconds, and what was left out; with `sheet`, that of 24 pictures goes into this folder."""
     torch.set_num_threads(1)
-    found, left_out = methods(threads=1)
+    found, left_out = methods()
     shown = range(0, len(pictures), math.ceil(len(pictures) / 24)) if sheet else ()
     means, seconds, rows = evaluate(pictures, found, Protocol(protocol), shown, features=True)
     if sheet:
