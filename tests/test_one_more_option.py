@@ -228,11 +228,17 @@ import app
 
 controls = {{control.elem_id: control for control in app.option_controls()}}
 assert [name for name, _ in controls["paint"].choices] == ["none", "white"] and controls["paint"].value == "none"
-assert (controls["paint-rows"].minimum, controls["paint-rows"].maximum) == (1, 9999)
+assert controls["paint-rows"].value == "" and controls["paint-rows"].placeholder == "automatic"
 for endpoint in app.build().get_api_info()["named_endpoints"].values():
     names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
     assert {{"paint", "paint_rows"}} <= set(names), names
-values = {{name: control.value for name, control in controls.items()}} | {{"paint": "white", "paint-rows": 20}}
+values = {{name: control.value for name, control in controls.items()}} | {{"paint": "white", "paint-rows": "20"}}
+try:
+    app.inpaint("photo.png", "mask.png", 0, 0, None, *(values | {{"paint-rows": "0"}}).values())
+except app.gr.Error as error:
+    assert str(error.message) == "paint_rows must be a whole number of pixels from 1 to 9999; got 0", error
+else:
+    raise AssertionError("0 rows were taken")
 shutil.copy(app.inpaint("photo.png", "mask.png", 0, 0, None, *values.values()), "out.png")
 """
     run("-c", code)
