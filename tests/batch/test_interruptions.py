@@ -129,7 +129,8 @@ def test_a_process_that_is_killed_costs_what_it_had_in_hand(tmp_path, photos, mo
     assert all("ended unexpectedly" in row["error"] for row in lost)
     for path in out.glob(".glcic-*.tmp"):  # if the kill hit the writing
         path.unlink()
-    assert len(whole(out)) == COUNT - len(lost) + 1
+    # errors.jsonl is one more, and so is a result whose process was killed after writing it and before saying so
+    assert len(whole(out)) - (COUNT - len(lost)) in (1, 2)
     assert batch(tmp_path, *arguments(photos, out, model), "--processes", 1)[0] == 0
     assert files(out) == wanted
 
