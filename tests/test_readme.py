@@ -81,6 +81,7 @@ def test_the_judges_counts_are_in_their_record():
     before = {name: sum(one["patches_before"][name] for one in sets) for name in ("network", "mi-gan", "patchmatch")}
     assert [one["sheets"] for one in sets] == [24, 24]
     text = " ".join(README.split())
+    assert "by vision models and not by people" in text and "no people" in judged["judges"]
     assert f"before the network alone on {before['network']} of 48, before MI-GAN on {before['mi-gan']}, and" in text
     assert f"before PatchMatch on {before['patchmatch']} " in text
     ranks = judged["removals"]["mean_rank"]

@@ -47,7 +47,7 @@ and 3 is 1 % worse in L1, 4 and 4 is 3 % worse."""
 LAST_TOLERANCE = 0.1
 """How few costly patches have a say at the photo's own scale (`Level.voted`; 0.7 at the others). With 0.7 the texture
 of a fill had 0.75 of its surroundings' strength on squares and 0.62 on brush strokes, with this 0.86 and 0.73, at the
-same feature distance and 1.5 % more L1: eyes preferred it."""
+same feature distance and 1.5 % more L1."""
 
 KNOWN_SHARE = 0.5
 """A pixel of a coarse scale is known if this share of it is: so the hole's rim stays near. 0.99 was 1 % worse."""
