@@ -56,7 +56,7 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
     start = time.perf_counter()
     filled = fill(completer, photo, mask)
     seconds = time.perf_counter() - start
-    after = Image.fromarray(paste(photo, filled, mask))
+    after = Image.fromarray(paste(photo, *filled))
     return {"before": before, "mask": drawn, "after": after, "demo": _side_by_side(before, drawn, after)}, seconds
 
 

@@ -53,6 +53,7 @@ class Picture:
     orientation: the EXIF orientation of `image`, 1 to 8.
     values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
     tensor_dtype: the dtype of the floating point tensor that came in, else None.
+    hidden: bool (H, W), upright, where the picture is fully transparent: nobody sees its colours; None: nowhere.
     """
 
     rgb: np.ndarray
@@ -60,6 +61,12 @@ class Picture:
     orientation: int = 1
     values: np.ndarray | None = None
     tensor_dtype: torch.dtype | None = None
+    hidden: np.ndarray | None = None
+
+    @property
+    def samples(self) -> np.ndarray:
+        """What `fill` is given: (H, W, 3), `values` as float32 where there are any, else `rgb`."""
+        return self.rgb if self.values is None else self.values.astype(np.float32, copy=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -275,6 +282,15 @@ def _without_thumbnail(exif: bytes, orientation: int) -> bytes:
         return alone.tobytes()
 
 
+def opacity(image: Image.Image) -> np.ndarray | None:
+    """Alpha as uint8 (H, W), 255 = opaque, in the stored orientation; None if the picture has no transparency."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode in SIXTEEN_BIT_MODES:  # PIL ignores the transparent key value of these when it converts
+        return np.where(np.asarray(image) == image.info["transparency"], np.uint8(0), np.uint8(255))
+    return np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A"))
+
+
 def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
     """Samples (H, W[, C]) stored with an EXIF orientation (1 to 8) -> upright, as a view."""
     return _TO_UPRIGHT[orientation](stored)
@@ -332,9 +348,11 @@ def _from_image(image: Image.Image) -> Picture:
     if exif_orientation(kept) != orientation:  # EXIF data edited in memory is not copied.
         kept.info["exif"] = image.getexif().tobytes()
     source = _writable(kept)
+    alpha = opacity(kept)
+    hidden = None if alpha is None else _where_any(turned(alpha == 0, orientation))
     if source.mode not in SIXTEEN_BIT_MODES:
         rgb = turned(np.asarray(source if source.mode == "RGB" else source.convert("RGB")), orientation)
-        return Picture(np.ascontiguousarray(rgb), kept, orientation)
+        return Picture(np.ascontiguousarray(rgb), kept, orientation, hidden=hidden)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(
@@ -343,7 +361,8 @@ def _from_image(image: Image.Image) -> Picture:
         )
     wide = turned(np.stack([grey] * 3, axis=-1), orientation)
     rgb = np.rint(wide / 257).astype(np.uint8)
-    return Picture(np.ascontiguousarray(rgb), kept, orientation, wide.astype(np.float32) / np.float32(65535))
+    values = wide.astype(np.float32) / np.float32(65535)
+    return Picture(np.ascontiguousarray(rgb), kept, orientation, values, hidden=hidden)
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Picture:
@@ -367,9 +386,9 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Picture:
         )
     stored = samples if samples.dtype == np.uint16 and samples.shape[2] == 1 else eight_bit
     image = Image.fromarray(np.ascontiguousarray(stored[..., 0] if stored.shape[2] == 1 else stored))
-    return Picture(
-        _three_channels(eight_bit), image, 1, None if values is None else _three_channels(values), tensor_dtype
-    )
+    values = None if values is None else _three_channels(values)
+    hidden = _where_any(samples[..., 3] == 0) if samples.shape[2] == 4 else None
+    return Picture(_three_channels(eight_bit), image, 1, values, tensor_dtype, hidden)
 
 
 def _channels_last(array: np.ndarray | torch.Tensor) -> np.ndarray:
@@ -401,6 +420,10 @@ def _writable(image: Image.Image) -> Image.Image:
     if mode in ("L", "RGB") and image.has_transparency_data:
         mode += "A"
     return image if mode == image.mode else image.convert(mode)
+
+
+def _where_any(where: np.ndarray) -> np.ndarray | None:
+    return np.ascontiguousarray(where) if where.any() else None
 
 
 def _eight_bit(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from glcic_hub.images import (
     errors_naming,
     exif_orientation,
     load_image,
+    opacity,
     to_array,
     turned,
 )
@@ -73,14 +74,8 @@ def resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 def from_transparency(image: Image.Image) -> np.ndarray | None:
     """bool (H, W), upright: True where the picture is not fully opaque. None if it has no transparency."""
     image = load_image(image)
-    if not image.has_transparency_data:
-        return None
-    if image.mode in SIXTEEN_BIT_MODES:  # PIL ignores the transparent key value of these when it converts.
-        transparent = np.asarray(image) == image.info["transparency"]
-    else:
-        image_with_alpha = image.convert("LA" if image.mode == "La" else "RGBA")
-        transparent = np.asarray(image_with_alpha.getchannel("A")) < 255
-    return np.ascontiguousarray(turned(transparent, exif_orientation(image)))
+    alpha = opacity(image)
+    return None if alpha is None else np.ascontiguousarray(turned(alpha < 255, exif_orientation(image)))
 
 
 def random_boxes(

@@ -140,8 +140,8 @@ class GLCICPipeline(DiffusionPipeline):
         try:
             for picture, mask, of_picture in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
                 with share_bar(**self._bar_options(len(jobs))) as show:
-                    filled = fill(completer, picture.rgb, mask, options, of_picture, show)
-                results.append(picture.completed(filled, mask, output_type))
+                    filled = fill(completer, picture.samples, mask, options, of_picture, show, picture.hidden)
+                results.append(picture.completed(*filled, output_type))
         finally:
             self.maybe_free_model_hooks()
 

@@ -113,7 +113,7 @@ def complete(
     from glcic_hub.filling.fill import fill
 
     try:
-        filled = fill(completer, picture.rgb, mask, settings.options, progress=progress)
+        filled = fill(completer, picture.samples, mask, settings.options, progress=progress, hidden=picture.hidden)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -121,7 +121,7 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
-    return picture.completed(filled, mask, "pil")
+    return picture.completed(*filled)
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

@@ -98,6 +98,6 @@ def sample_files(sample: Sample, completer: Completer) -> Iterator[tuple[str, Im
     if sample.box:
         ImageDraw.Draw(drawn).rectangle(sample.box, fill=255)
     photo, mask = np.asarray(before), np.asarray(drawn) == 255
-    after = paste(photo, fill(completer, photo, mask), mask)
+    after = paste(photo, *fill(completer, photo, mask))
     for kind, picture in (("before", before), ("mask", drawn), ("after", Image.fromarray(after))):
         yield f"{sample.name}-{kind}.png", picture

@@ -16,10 +16,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 import gradio as gr
 
 import work
-from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_texts
+from glcic_hub.filling.options import DEFAULTS, NONE, FillOptions, choice_names, from_texts
 
 EXAMPLES = Path(__file__).parent / "examples"
 PAINT = (229, 72, 139)
+GROWN = 4  # pixels: people paint along an edge, and up to it
 OPACITY = 0.65  # what is painted over can be seen through the paint
 CSS = """
 .gradio-container {max-width: 1100px !important; margin: 0 auto !important}
@@ -108,8 +109,8 @@ def hide_mask(photo_path: str | None, editor: dict | None, mask_path: str | None
     return for_editor(photo, work.painted_mask((editor or {}).get("layers") or [], photo, mask) & ~mask), None
 
 
-def option_controls() -> list[gr.components.Component]:
-    """A control for each of the `FillOptions`, in their order."""
+def option_controls(grow: int = DEFAULTS.grow) -> list[gr.components.Component]:
+    """A control for each of the `FillOptions`, in their order; `grow` is what that one starts with."""
     controls = []
     for option in fields(FillOptions):
         about = {"label": option.name.replace("_", " ").capitalize(), "info": option.metadata["help"]}
@@ -117,6 +118,9 @@ def option_controls() -> list[gr.components.Component]:
         if "choices" in option.metadata:
             names = choice_names(option)
             controls.append(gr.Radio(names, value=names[0], **about))
+        elif option.default is not None:
+            value = grow if option.name == "grow" else option.default
+            controls.append(gr.Slider(*option.metadata["range"], value=value, step=1, **about))
         else:
             # text, because a number that is not given comes back as 0
             controls.append(gr.Textbox("", placeholder="automatic", max_lines=1, **about))
@@ -151,8 +155,6 @@ def run(
     path: str | None,
     editor: dict | None,
     mask_path: str | None,
-    grow: int,
-    feather: int,
     model: str,
     options: FillOptions,
     progress: gr.Progress = PROGRESS,
@@ -164,7 +166,7 @@ def run(
     photo = work.open_photo(path)
     mask = work.read_mask(mask_path, photo.size) if mask_path else None
     mask = work.painted_mask((editor or {}).get("layers") or [], photo, mask)
-    result = work.complete_photo(photo, mask, int(grow), int(feather), model, options, shown(progress))
+    result = work.complete_photo(photo, mask, model, options, shown(progress))
     folder = work.result_folder()
     pair = [work.save_preview(picture, folder, name) for picture, name in ((photo, "before"), (result.photo, "after"))]
     completed = work.save_png(result.photo, folder / f"{Path(path).stem.removesuffix('-completed')}-completed.png")
@@ -182,8 +184,6 @@ def run(
 def inpaint(
     image: str,
     mask: str,
-    grow: float,
-    feather: float,
     model: str,
     options: FillOptions,
     progress: gr.Progress = PROGRESS,
@@ -191,8 +191,7 @@ def inpaint(
     """The API: a photo and its mask as files (white = fill), the completed photo as PNG."""
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
-    rim = int(grow or 0), int(feather or 0)
-    return work.complete_files([image], [mask], work.result_folder(), *rim, model, options, shown(progress))[0]
+    return work.complete_files([image], [mask], work.result_folder(), model, options, shown(progress))[0]
 
 
 @message_for_visitors
@@ -200,8 +199,6 @@ def inpaint(
 def inpaint_batch(
     photos: list[str] | None,
     mask_files: list[str] | None,
-    grow: float,
-    feather: float,
     model: str,
     options: FillOptions,
     progress: gr.Progress = PROGRESS,
@@ -209,8 +206,7 @@ def inpaint_batch(
     """The API for several photos at once, with one mask for all or one for each."""
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
-    rim = int(grow or 0), int(feather or 0)
-    return work.complete_files(photos, mask_files, work.result_folder(), *rim, model, options, shown(progress))
+    return work.complete_files(photos, mask_files, work.result_folder(), model, options, shown(progress))
 
 
 def build() -> gr.Blocks:
@@ -255,15 +251,11 @@ def _inputs(names: list[str]) -> SimpleNamespace:
         visible=False,
     )
     with gr.Accordion("Mask and settings", open=False, elem_id="options"):
-        part.grow = gr.Slider(0, work.LARGEST_RIM, 4, step=1, label="Grow the mask (pixels)", elem_id="grow")
-        part.feather = gr.Slider(
-            0, work.LARGEST_RIM, 0, step=1, label="Feather the grown rim (pixels)", elem_id="feather"
-        )
         part.mask_upload = photo_file(
             label="Mask, white = fill", sources=["upload", "clipboard"], height=180, elem_id="mask"
         )
         part.model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
-        part.options = option_controls()
+        part.options = option_controls(GROWN)
     part.go = gr.Button("3. Complete", variant="primary", size="lg", elem_id="go")
     return part
 
@@ -299,7 +291,7 @@ def _connect(inputs: SimpleNamespace, results: SimpleNamespace) -> None:
     mask_upload.clear(hide_mask, [photo, editor, mask], shown, **private)
     inputs.go.click(
         run,
-        [photo, editor, mask, inputs.grow, inputs.feather, inputs.model, *inputs.options],
+        [photo, editor, mask, inputs.model, *inputs.options],
         [results.slider, results.download, results.status, result, used_mask, results.what_next],
         concurrency_id="completion",
         **private,
@@ -319,9 +311,8 @@ def _add_api(names: list[str]) -> None:
         photos, mask_files, files = (
             gr.File(file_count="multiple", label=label) for label in ("photos", "masks", "completed")
         )
-        grow, feather = gr.Number(0, label="grow"), gr.Number(0, label="feather")
         model = gr.Dropdown(names, value=names[0], label="model")
-        shared = [grow, feather, model, *option_controls()]
+        shared = [model, *option_controls()]
         one, several = gr.Button(), gr.Button()
     queue = {"concurrency_id": "completion"}
     one.click(inpaint, [image, mask, *shared], completed, api_name="inpaint", **queue)

@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
-from scipy import ndimage
 
 from glcic_hub import images, masks
 from glcic_hub.filling.completer import completer_of
-from glcic_hub.filling.fill import fill
+from glcic_hub.filling.fill import Filled, fill
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
@@ -30,7 +29,6 @@ MOST_FILES = 20
 PREVIEW_SIDE = 2048
 """Longest side in pixels of what the page shows: phones draw no larger canvas quickly, and lines are slow."""
 KEPT_SECONDS = 3600
-LARGEST_RIM = 64
 _RESULTS = tempfile.TemporaryDirectory(prefix="completed-")  # removed at exit
 
 try:  # ZeroGPU lends a graphics card to the decorated function
@@ -165,8 +163,6 @@ def _touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def complete_photo(
     photo: Picture,
     mask: np.ndarray,
-    grow: int = 0,
-    feather: int = 0,
     model: str | None = None,
     options: FillOptions = DEFAULTS,
     progress: Callable[[float], object] | None = None,
@@ -176,52 +172,27 @@ def complete_photo(
     Args:
         photo: as `open_photo` gives it; its mode and alpha are kept.
         mask: bool (height, width), True = fill.
-        grow: pixels by which the mask is widened, so that the rim of what was painted over goes as well.
-        feather: pixels over which the widening fades into the photo. It reaches at most to the mask as it was painted:
-            what was painted over never shines through, what lies outside the widened mask stays bit for bit.
         model: one of `models()`; the first without it.
         options: how holes are filled.
         progress: called with the share of the work that is done, from 0 to 1.
     """
-    if not (0 <= grow <= LARGEST_RIM and 0 <= feather <= LARGEST_RIM):
-        raise ValueError(f"Grow and feather are from 0 to {LARGEST_RIM} pixels; got {grow} and {feather}.")
     if not mask.any():
         raise ValueError("Nothing is painted yet: paint over what is to go, or upload a mask with white in it.")
-    distance = _distance(mask, grow)
-    widened = distance <= grow
-    if widened.all():
-        raise ValueError("The mask covers the whole photo: leave some of it, or let the mask grow less.")
-    filled = _fill(photo.rgb, widened, model or models()[0], options, progress)
-    feather = min(feather, grow)
-    if feather:
-        share = np.clip((grow + 1 - distance[widened]) / (feather + 1), 0, 1)[:, None]
-        known = photo.rgb[widened] / np.float32(255) if photo.values is None else photo.values[widened]
-        filled[widened] = share * filled[widened] + (1 - share) * known
-    return Result(images.read(photo.completed(filled, widened)), widened)
+    filled = _fill(photo, mask, model or models()[0], options, progress)
+    return Result(images.read(photo.completed(*filled)), filled.mask)
 
 
 @borrow_gpu
 def _fill(
-    rgb: np.ndarray, mask: np.ndarray, model: str, options: FillOptions, progress: Callable[[float], object] | None
-) -> np.ndarray:
-    return fill(completer_of(model), rgb, mask, options, progress=progress)
-
-
-def _distance(mask: np.ndarray, reach: int) -> np.ndarray:
-    """Distance in pixels from the mask, exact up to `reach` and larger than that elsewhere."""
-    distance = np.full(mask.shape, np.inf, np.float32)
-    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
-    near = tuple(slice(max(0, line[0] - reach), line[-1] + reach + 1) for line in lines)
-    distance[near] = ndimage.distance_transform_edt(~mask[near])
-    return distance
+    photo: Picture, mask: np.ndarray, model: str, options: FillOptions, progress: Callable[[float], object] | None
+) -> Filled:
+    return fill(completer_of(model), photo.samples, mask, options, progress=progress, hidden=photo.hidden)
 
 
 def complete_files(
     photos: list[str],
     mask_files: list[str],
     folder: Path,
-    grow: int = 0,
-    feather: int = 0,
     model: str | None = None,
     options: FillOptions = DEFAULTS,
     progress: Callable[[float], object] | None = None,
@@ -238,7 +209,7 @@ def complete_files(
             photo = open_photo(path)
             mask = read_mask(mask_files[index % len(mask_files)], photo.size)
             so_far = functools.partial(_shown, progress, index, len(photos)) if progress else None
-            result = complete_photo(photo, mask, grow, feather, model, options, so_far)
+            result = complete_photo(photo, mask, model, options, so_far)
         except ValueError as error:
             raise ValueError(f"{place}{error}") from error
         results.append(save_png(result.photo, folder / f"{index:03d}-{Path(path).stem}.png"))

@@ -25,7 +25,7 @@ LEAVES = [
 ]
 """They import nothing of ours."""
 
-DOORS = {"fill": {"fill"}, "completer": {"Completer", "ReadyCompleter", "completer_of"}}
+DOORS = {"fill": {"fill", "Filled"}, "completer": {"Completer", "ReadyCompleter", "completer_of"}}
 """What of `filling` is for everybody, by module; and all of `options`."""
 
 INSIDERS = {

@@ -154,7 +154,7 @@ def load_completer(name: str, dtype: str, device: str | None = None) -> Complete
 
 def model_method(completer: Completer, options: FillOptions = DEFAULTS) -> Method:
     """A model as a method."""
-    return lambda rgb, mask: fill(completer, rgb, mask, options)
+    return lambda rgb, mask: fill(completer, rgb, mask, options).values
 
 
 def figures(truth: np.ndarray, result: np.ndarray, mask: np.ndarray) -> dict[str, float]:

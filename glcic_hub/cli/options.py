@@ -41,7 +41,9 @@ def add_fill_options(parser: argparse.ArgumentParser) -> None:
             names = choice_names(option)
             parser.add_argument(_flag(option), choices=names, default=names[0], help=f"{help} (default: %(default)s)")
         else:
-            parser.add_argument(_flag(option), metavar="N", type=functools.partial(_option, option), help=help)
+            read = functools.partial(_option, option)
+            default = "" if option.default is None else " (default: %(default)s)"
+            parser.add_argument(_flag(option), metavar="N", type=read, default=option.default, help=f"{help}{default}")
 
 
 def fill_options_of(args: argparse.Namespace) -> FillOptions:

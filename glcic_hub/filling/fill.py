@@ -1,16 +1,47 @@
 """The door: whoever wants the holes of a picture filled calls `fill`."""
 
 import functools
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from glcic_hub.filling import rim
+from glcic_hub.filling.colours import keep_colours
 from glcic_hub.filling.completer import Completer
-from glcic_hub.filling.holes import Hole, cells, cut_out, find_holes, grown, hull, inside, view_of
+from glcic_hub.filling.contrast import AS_IT_IS, contrast_of
+from glcic_hub.filling.grids import dilated
+from glcic_hub.filling.holes import (
+    LARGEST_CELL,
+    Hole,
+    common,
+    cut_out,
+    find_holes,
+    grown,
+    hull,
+    inside,
+    joined,
+    outside,
+    tiles,
+)
 from glcic_hub.filling.options import DEFAULTS, FillOptions
+from glcic_hub.filling.plain import fill_plain
 from glcic_hub.filling.seam import blend_frame
 from glcic_hub.filling.synthesis import reach, synthesise_frame, unseen
+
+
+class Filled(NamedTuple):
+    """What `fill` makes of a picture; `images.paste(picture, *filled)` and `Picture.completed(*filled)` put it there.
+
+    Attributes:
+        values: float32 (H, W, 3), RGB in [0, 1], 0 outside the mask.
+        mask: bool (H, W), True where the picture is filled: the mask that was given, grown as the options say.
+    """
+
+    values: np.ndarray
+    mask: np.ndarray
 
 
 def fill(
@@ -20,69 +51,87 @@ def fill(
     options: FillOptions = DEFAULTS,
     generator: torch.Generator | None = None,
     progress: Callable[[float], object] | None = None,
-) -> np.ndarray:
+    hidden: np.ndarray | None = None,
+) -> Filled:
     """Fill the holes of one picture: hole by hole, each from its own surroundings.
 
     Args:
         completer: the model, made ready.
-        picture: uint8 (H, W, 3), RGB. What lies under the mask has no influence on the result.
+        picture: (H, W, 3), RGB: uint8, or float32 in [0, 1] where there are more than 8 bits. What lies under the mask
+            has no influence on the result.
         mask: bool (H, W), True = fill.
         options: how.
         generator: decides the random search for patches of the photo; without it, it is always the same.
         progress: called with the share of the work that is done, from 0 to 1; what it raises ends the work.
+        hidden: bool (H, W), True where the picture's colours are not known, such as under full transparency: these
+            pixels have no influence either.
 
     Returns:
-        float32 (H, W, 3), RGB in [0, 1], 0 outside the mask; `images.paste` puts it into the picture.
+        The values of the holes, and which pixels these are.
 
     Raises:
-        ValueError: picture or mask are of another shape or type, or the mask covers the whole picture.
+        ValueError: picture or mask are of another shape or type, or nothing is left to complete the picture from.
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"the picture must be uint8 (H, W, 3); got {picture.dtype} {picture.shape}")
+    if picture.dtype not in (np.uint8, np.float32) or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"the picture must be uint8 or float32 (H, W, 3); got {picture.dtype} {picture.shape}")
     if mask.dtype != bool or mask.shape != picture.shape[:2]:
         raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
-    if mask.all():
+    mask = dilated(mask, options.grow)
+    unknown = mask if hidden is None else mask | hidden
+    if unknown.all():
         raise ValueError(
             "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
+            + (", or let it grow less" if options.grow else "")
         )
     result = np.zeros(picture.shape, np.float32)
-    holes = list(find_holes(mask, completer.sample_size, options.working_size or completer.max_hole_size))
+    working_size = options.working_size or completer.max_hole_size
+    holes = joined(find_holes(mask, completer.sample_size, working_size), completer.sample_size)
     whole, done = sum(np.count_nonzero(hole.mask) for hole in holes), 0
     for hole in holes:
         own = np.count_nonzero(hole.mask)
         shown = functools.partial(_show, progress or unseen, done / whole, own / whole)
-        _fill_hole(result, completer, picture, mask, hole, options, generator, shown)
+        values = _filled(hole, completer, picture, unknown, options, generator, shown)
+        result[hole.box][hole.mask] = values[hole.mask]
         done += own
-    return result
+    return Filled(result, mask)
 
 
 def _show(progress: Callable[[float], object], before: float, own: float, share: float) -> None:
     progress(before + own * share)
 
 
-def _fill_hole(
-    result: np.ndarray,
+def _filled(
+    hole: Hole,
     completer: Completer,
     picture: np.ndarray,
-    mask: np.ndarray,
-    hole: Hole,
+    unknown: np.ndarray,
     options: FillOptions,
     generator: torch.Generator | None,
     progress: Callable[[float], object],
-) -> None:
-    used_cells = [cell for cell in cells(hole) if hole.mask_in(cell).any()]  # of a diagonal scratch most are empty
-    views = [completer.view_of(cell, mask.shape, hole.scale, options.padding_mask_crop) for cell in used_cells]
-    around = hull(*views, view_of(hole.box, mask.shape, context=1, least=0))
+) -> np.ndarray:
+    """Values for the hole's box."""
+    view_of = functools.partial(
+        completer.view_of, size=unknown.shape, scale=hole.scale, padding=options.padding_mask_crop
+    )
+    side = math.ceil(LARGEST_CELL / hole.scale)
     from_photo = (completer.texture if options.texture == "auto" else options.texture) == "photo"
-    if from_photo:
-        around = hull(around, grown(hole.box, reach(hole), mask.shape))
-    frame, box = cut_out(picture, mask, hole, around), inside(hole.box, around)
-    for cell, view in zip(used_cells, views):
-        own = frame.part(inside(cell, around))
-        completed = completer.complete(frame.part(inside(view, around)), hole.scale, options.blend)
-        own.values[own.hole] = completed[inside(cell, view)][own.hole]
+    margin = max(rim.REACH, reach(hole) if from_photo else 0)
+    around = hull(*map(view_of, tiles(hole.box, side)), grown(hole.box, margin, unknown.shape))
+    frame = cut_out(picture, unknown, hole, around)
+    contrast = contrast_of(frame) if picture.dtype == np.float32 else AS_IT_IS
+    contrast.stretch(frame)
+    box = rim.doubt(frame, inside(hole.box, around))
+    is_plain = fill_plain(frame, box)
+    if not is_plain:
+        for cell in tiles(box, side):
+            if frame.hole[cell].any():  # of a diagonal scratch most are empty
+                view = inside(common(view_of(outside(cell, around)), around), around)
+                own, completed = frame.part(cell), completer.complete(frame.part(view), hole.scale, options.blend)
+                own.values[own.hole] = completed[inside(cell, view)][own.hole]
     blend_frame(frame, box, hole.thickness, options.blend)
-    if from_photo:
-        synthesise_frame(frame, box, hole, generator, progress, completer.device)
+    if not is_plain:
+        if from_photo:
+            synthesise_frame(frame, box, hole, generator, progress, completer.device)
+        keep_colours(frame, box)
     progress(1)
-    result[hole.box][hole.mask] = frame.values[box][hole.mask]
+    return contrast.restored(frame.values[inside(hole.box, around)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional as F
 
 
@@ -27,6 +28,17 @@ def sums_of_2x2(array: np.ndarray) -> np.ndarray:
     padded = np.zeros((height, width, array.shape[2]), array.dtype)
     padded[: array.shape[0], : array.shape[1]] = array
     return padded.reshape(height // 2, 2, width // 2, 2, -1).sum(axis=(1, 3))
+
+
+def dilated(mask: np.ndarray, distance: int) -> np.ndarray:
+    """A bool mask (H, W) together with every pixel that is at most so far from it (Euclidean distance, in pixels)."""
+    if not (distance and mask.any()):
+        return mask
+    lines = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    near = tuple(slice(max(0, line[0] - distance), line[-1] + distance + 1) for line in lines)
+    result = mask.copy()
+    result[near] = ndimage.distance_transform_edt(~mask[near]) <= distance
+    return result
 
 
 def shifted(array: np.ndarray, step: tuple[int, int], outside: int = 0) -> np.ndarray:

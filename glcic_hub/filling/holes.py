@@ -6,7 +6,7 @@ not the photo.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,12 @@ Box = tuple[slice, slice]
 
 LARGEST_CELL = 512
 """Longest side, in pixels that the network sees, of what is completed at once; it bounds the memory."""
+
+SMALL = 32
+"""Holes of at most this side, in pixels, are completed together where that is less work, as with dust on a scan."""
+
+THIN = 3
+"""Those thinner than this are not mixed with others: they may be treated otherwise."""
 
 
 class Hole(NamedTuple):
@@ -68,6 +74,33 @@ def find_holes(mask: np.ndarray, sample_size: int, working_size: float) -> Itera
         yield Hole(box, own[tight], min(1.0, working_size / size), thickness)
 
 
+def joined(holes: Iterable[Hole], sample_size: int) -> list[Hole]:
+    """Make one hole of small ones that lie near each other, where the network is shown less pixels in all by that.
+
+    Args:
+        holes: of one mask.
+        sample_size: side of the network's training crops, pixels; each hole is shown with so much around it.
+    """
+    result, groups = [], {}
+    for hole in holes:
+        sides = [s.stop - s.start for s in hole.box]
+        if hole.scale == 1 and max(sides) <= SMALL:
+            place = tuple(s.start // LARGEST_CELL for s in hole.box)
+            groups.setdefault((place, hole.thickness < THIN), []).append(hole)
+        else:
+            result.append(hole)
+    for group in groups.values():
+        box = hull(*(hole.box for hole in group))
+        if math.prod(s.stop - s.start + sample_size for s in box) <= len(group) * sample_size**2:
+            mask = np.zeros([s.stop - s.start for s in box], bool)
+            for hole in group:
+                mask[inside(hole.box, box)] |= hole.mask
+            result.append(Hole(box, mask, 1.0, max(hole.thickness for hole in group)))
+        else:
+            result += group
+    return result
+
+
 class Frame(NamedTuple):
     """A hole with its surroundings, cut out of the picture once; every step of the filling works on it.
 
@@ -92,19 +125,17 @@ def cut_out(picture: np.ndarray, mask: np.ndarray, hole: Hole, view: Box) -> Fra
     """The frame of a hole: what a view shows of the picture, black under the whole mask.
 
     Args:
-        picture: uint8 (H, W, 3).
-        mask: bool (H, W), True = fill, with all holes.
+        picture: (H, W, 3), uint8 or float32 in [0, 1].
+        mask: bool (H, W), True where the picture is not known: under all holes, and where it is hidden.
         hole: one of them.
         view: a part of the picture that the hole's box meets.
     """
-    known = ~mask[view]
-    values = np.divide(np.where(known[..., None], picture[view], 0), 255, dtype=np.float32)
-    return Frame(values, hole.mask_in(view), known)
-
-
-def cells(hole: Hole) -> Iterator[Box]:
-    """Cut a hole's box into parts that are completed one after the other; nearly always it is one part."""
-    return tiles(hole.box, math.ceil(LARGEST_CELL / hole.scale))
+    own = hole.mask_in(view)
+    known = ~(mask[view] | own)
+    values = np.where(known[..., None], picture[view], 0)
+    if values.dtype == np.uint8:
+        values = np.divide(values, 255, dtype=np.float32)
+    return Frame(values, own, known)
 
 
 def tiles(box: Box, step: int) -> Iterator[Box]:
@@ -168,6 +199,11 @@ def common(part: Box, other: Box) -> Box:
 def inside(part: Box, view: Box) -> Box:
     """The part in the coordinates of the view that contains it."""
     return tuple(slice(p.start - v.start, p.stop - v.start) for p, v in zip(part, view))
+
+
+def outside(part: Box, view: Box) -> Box:
+    """A part that is in the coordinates of a view, in those that the view is in."""
+    return tuple(slice(p.start + v.start, p.stop + v.start) for p, v in zip(part, view))
 
 
 def _grow(part: slice, side: int, context: float, least: float) -> slice:

@@ -20,9 +20,9 @@ def _choice(*choices: str | None, help: str):
     return field(default=choices[0], metadata={"choices": choices, "help": help})
 
 
-def _pixels(least: int, most: int, *, help: str):
-    """A number of pixels, or None, which is the default: chosen for each hole."""
-    return field(default=None, metadata={"range": (least, most), "help": help})
+def _pixels(least: int, most: int, *, help: str, default: int | None = None):
+    """A number of pixels; where the default is None that is a value, too: chosen for each hole."""
+    return field(default=default, metadata={"range": (least, most), "help": help})
 
 
 def _check(option: Field, value: object) -> None:
@@ -32,7 +32,8 @@ def _check(option: Field, value: object) -> None:
             raise ValueError(f"{option.name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
         return
     least, most = option.metadata["range"]
-    if value is not None and not (isinstance(value, Integral) and least <= value <= most):
+    is_chosen = value is None and option.default is None
+    if not is_chosen and not (isinstance(value, Integral) and least <= value <= most):
         raise ValueError(f"{option.name} must be a whole number of pixels from {least} to {most}; got {value!r}")
 
 
@@ -56,6 +57,13 @@ class FillOptions:
         help="a hole larger than this many pixels (between its thickness and its side) is shown to the network reduced "
         "to it: small gives smoother, more coherent fills, large shows each hole at its own size and is slower; "
         "without it the model's max_hole_size",
+    )
+    grow: int = _pixels(
+        0,
+        256,
+        default=0,
+        help="pixels by which every hole is widened first, so that the soft edge or the shadow of what was masked goes "
+        "as well",
     )
     blend: str | None = _choice(
         "poisson",

@@ -7,7 +7,7 @@ pixels; the official script reads it from the picture that is already completed,
 import math
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
 from glcic_hub.filling.grids import shifted, sums_of_2x2
@@ -65,12 +65,12 @@ def correct_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.
         known: bool (H, W), disjoint from `hole`; pixels that are neither belong to other holes and are not looked at.
 
     Returns:
-        float32 (H, W, 3) in [0, 1]; equal to `values` outside the hole, and also inside if it touches no known pixel.
+        float32 (H, W, 3) in [0, 1]; equal to `values` outside the hole, and in parts of it that touch no known pixel.
     """
     difference, rim = _difference_at_rim(values, hole, known)
     if not rim.any():
         return values
-    correction = continue_harmonically(difference, rim, hole & ~rim)
+    correction = continue_harmonically(difference, rim, _reached(hole, rim) & ~rim)
     return np.where(hole[..., None], np.clip(values + correction, 0, 1), values)
 
 
@@ -95,6 +95,14 @@ def _difference_at_rim(values: np.ndarray, hole: np.ndarray, known: np.ndarray) 
     difference = np.zeros_like(values)
     difference[rim] = total[rim] / count[rim, None] - values[rim]
     return difference, rim
+
+
+def _reached(hole: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """The connected parts of the hole that have a rim; others lie between pixels that are not known either."""
+    labels, count = ndimage.label(hole)
+    has_rim = np.zeros(count + 1, bool)
+    has_rim[labels[rim]] = True
+    return has_rim[labels]
 
 
 def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:

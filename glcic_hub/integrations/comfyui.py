@@ -42,7 +42,8 @@ class GLCICInpaint:
         """Complete a batch.
 
         Args:
-            image: float (B, H, W, C), RGB in [0, 1]; channels after the third (alpha) are not touched.
+            image: float (B, H, W, C), RGB in [0, 1]; channels after the third are not touched. The fourth
+                is alpha: what is transparent has no influence.
             mask: float (B, H, W) or (H, W), from 0.5 on = fill. One of image and mask may be a single one for all.
             model: the name of an embedded model.
             **options: the fields of `FillOptions`, in the form of `INPUT_TYPES`.
@@ -66,10 +67,13 @@ class GLCICInpaint:
             )
         how = FillOptions(**{name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()})
         completer = completer_of(model)
-        count = max(len(masks), len(image))
+        count, channels = max(len(masks), len(image)), image.shape[-1]
         pairs = zip(image.expand(count, -1, -1, -1), masks.expand(count, -1, -1))
-        colours = torch.stack([complete_tensor(completer, picture[..., :3], own, how) for picture, own in pairs])
-        return (torch.cat([colours, image[..., 3:].expand(count, -1, -1, -1)], dim=-1),)
+        completed = [
+            complete_tensor(completer, picture[..., :3], own, how, alpha=picture[..., 3] if channels > 3 else None)
+            for picture, own in pairs
+        ]
+        return (torch.cat([torch.stack(completed), image[..., 3:].expand(count, -1, -1, -1)], dim=-1),)
 
 
 def _input(option: Field) -> tuple:
@@ -78,7 +82,9 @@ def _input(option: Field) -> tuple:
     if "choices" in option.metadata:
         names = choice_names(option)
         return names, {"default": names[0], "tooltip": tooltip}
-    _, most = option.metadata["range"]
+    least, most = option.metadata["range"]
+    if option.default is not None:
+        return "INT", {"default": option.default, "min": least, "max": most, "tooltip": tooltip}
     return "INT", {"default": AUTOMATIC, "min": AUTOMATIC, "max": most, "tooltip": f"{tooltip}; {AUTOMATIC} = without"}
 
 

@@ -60,7 +60,7 @@ class GLCIC(InpaintModel):
             uint8 (H, W, 3), BGR as IOPaint wants it; the known pixels are those of `image`, which stays as it is.
         """
         bool_mask = mask.reshape(mask.shape[:2]) > 127
-        return paste(image, fill(self.completer, image, bool_mask, self.options), bool_mask)[..., ::-1]
+        return paste(image, *fill(self.completer, image, bool_mask, self.options))[..., ::-1]
 
 
 def register(options: FillOptions = DEFAULTS) -> list[str]:

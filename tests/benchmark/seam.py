@@ -116,7 +116,7 @@ def _ways(
         "network, seam corrected": paste(picture, corrected, mask),
         "network, seamlessClone": _cloned(whole, composite, mask, 0),
         "network, seamlessClone widened": _cloned(whole, composite, mask, CLONE_WIDENED),
-        "pipeline": paste(picture, fill(completer, picture, mask, FillOptions(texture=None)), mask),
+        "pipeline": paste(picture, *fill(completer, picture, mask, FillOptions(texture=None))),
         "Telea": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA),
         "Navier-Stokes": cv2.inpaint(picture, mask.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_NS),
     }

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcic_hub.filling import holes as holes_module
-from glcic_hub.filling.holes import Hole, cells, find_holes, inside, view_of
+from glcic_hub.filling.holes import Hole, find_holes, inside, tiles, view_of
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -134,32 +133,27 @@ def test_large_holes_are_reduced_and_scratches_are_not():
     assert only_hole(rectangle_mask((90, 300), slice(10, 12), slice(5, 290)), 32, 16).scale == 1
 
 
-# Cells
+# Tiles
 
 
 @OFTEN
-@given(masks(), st.integers(1, 12), st.integers(2, 16))
-def test_cells_cover_the_box_without_overlap(mask, largest_cell, shown_size):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holes_module, "LARGEST_CELL", largest_cell)
-        for hole in find_holes(mask, 32, shown_size):
-            covered = np.zeros(mask.shape, int)
-            for cell in cells(hole):
-                sides = [part.stop - part.start for part in cell]
-                assert min(sides) > 0 and max(sides) * hole.scale < largest_cell + 1
-                covered[cell] += 1
-            assert (covered[hole.box] == 1).all()
-            assert covered.sum() == hole.mask.size
+@given(masks(), st.integers(1, 12))
+def test_tiles_cover_the_box_without_overlap(mask, side):
+    for hole in find_holes(mask, 32, 8):
+        covered = np.zeros(mask.shape, int)
+        for tile in tiles(hole.box, side):
+            sides = [part.stop - part.start for part in tile]
+            assert min(sides) > 0 and max(sides) <= side
+            covered[tile] += 1
+        assert (covered[hole.box] == 1).all()
+        assert covered.sum() == hole.mask.size
 
 
-def test_a_hole_is_one_cell_up_to_the_largest_size():
-    hole = only_hole(rectangle_mask((600, 1100), slice(20, 532), slice(30, 542)), 256, 1000)
-    assert list(cells(hole)) == [hole.box]
-    wider = only_hole(rectangle_mask((600, 1100), slice(20, 532), slice(30, 543)), 256, 1000)
-    assert list(cells(wider)) == [(slice(20, 532), slice(30, 542)), (slice(20, 532), slice(542, 543))]
-    reduced = only_hole(rectangle_mask((1100, 1100), slice(20, 1040), slice(30, 1050)), 256, 510)
-    assert reduced.scale == pytest.approx(0.5, abs=1e-3)
-    assert len(list(cells(reduced))) == 1
+def test_a_box_is_one_tile_up_to_its_side():
+    box = slice(20, 532), slice(30, 542)
+    assert list(tiles(box, 512)) == [box]
+    wider = slice(20, 532), slice(30, 543)
+    assert list(tiles(wider, 512)) == [box, (slice(20, 532), slice(542, 543))]
 
 
 # Views

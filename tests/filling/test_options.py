@@ -22,6 +22,7 @@ OPTION = {option.name: option for option in dataclasses.fields(FillOptions)}
 def test_without_a_word_the_seam_is_corrected_and_the_model_says_where_texture_comes_from():
     assert FillOptions() == DEFAULTS
     assert {name: getattr(DEFAULTS, name) for name in OPTION if getattr(DEFAULTS, name) is not None} == {
+        "grow": 0,
         "blend": "poisson",
         "texture": "auto",
     }
@@ -93,6 +94,7 @@ def test_the_choices_of_blend_are_the_ways_there_are():
         ("padding_mask_crop", "0", 0),
         ("working_size", "060", 60),
         ("working_size", "none", None),
+        ("grow", "0", 0),
         ("blend", "none", None),
         ("blend", "poisson", "poisson"),
     ],
@@ -114,6 +116,8 @@ def test_text_means_a_value(name, text, value):
         ("working_size", "six"),
         ("working_size", "²"),
         ("working_size", "9" * 5000),
+        ("grow", "none"),
+        ("grow", "257"),
         ("blend", ""),
         ("blend", "None"),
         ("blend", "0"),
