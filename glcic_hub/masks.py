@@ -1,6 +1,7 @@
 """Masks: what people give as one -> bool arrays, True (white) = fill; and random ones for training."""
 
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,23 +29,39 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
     mask: a PIL image of any mode or the path of a file (turned upright as its EXIF data says), an array (H, W),
     (H, W, 1|3|4) or (1, H, W), or a tensor (H, W), (1, H, W) or (3, H, W). Colours count by their luminance, on black
     where they are transparent. White is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
-    0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768.
+    0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768. Two kinds that people
+    have are understood, too: paint of one dark or thin colour on black (0 and 1, red, white at 45 % opacity), and a
+    photo, or plain black, that is transparent where it is to be filled, as OpenAI's masks are.
+
+    A UserWarning says what is doubtful: no pixel is white, the mask looks like a photo, or it is transparent in parts
+    and most of the picture would be filled.
 
     ValueError or TypeError if values, shape or dtype are none of these or if the mask is not of the picture's size;
     OSError if a file is missing, damaged or not a picture.
     """
+    result, doubt = read_with_doubt(mask, size)
+    if doubt:
+        warnings.warn(doubt, stacklevel=2)
+    return result
+
+
+def read_with_doubt(mask: ImageLike, size: Size) -> tuple[np.ndarray, str | None]:
+    """As `read`, with what it would warn of: one sentence, None where there is no doubt."""
+    orientation = 1
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
-        result = turned(_mask_of_image(image), exif_orientation(image))
+        levels, orientation = _levels_of_image(image), exif_orientation(image)
     elif isinstance(mask, (np.ndarray, torch.Tensor)):
-        result = _luminance(_unit_levels(_channels_last(mask, size))) >= 0.5
+        levels = _unit_levels(_channels_last(mask, size))
     else:
         raise TypeError(
             f"a mask must be a PIL image, an array, a tensor or the path of a file, got {type(mask).__name__}"
         )
+    result, doubt = _understood(levels)
+    result = turned(result, orientation)
     if result.shape != tuple(size):
         raise ValueError(_size_message(result.shape, size))
-    return result
+    return result, doubt
 
 
 def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> list[np.ndarray]:
@@ -182,18 +199,19 @@ def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     raise ValueError(f"a mask given as array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
 
 
-def _mask_of_image(image: Image.Image) -> np.ndarray:
-    if image.mode in ("1", "L") and not image.has_transparency_data:  # what most masks are; no copies of large ones
-        return np.asarray(image.convert("L")) >= 128
+def _levels_of_image(image: Image.Image) -> np.ndarray:
+    """(H, W) or (H, W, 4): uint8 of 0 to 255 where that saves a copy of a large one, else floats of 0 to 1."""
+    if image.mode in ("1", "L") and not image.has_transparency_data:  # what most masks are
+        levels = np.asarray(image.convert("L"))
+        return levels if levels.max() > 1 else levels / np.float32(1)
     if image.mode == "F":
-        levels = _unit_levels(np.asarray(image))
-    elif image.mode in SIXTEEN_BIT_MODES:
-        levels = np.asarray(image) / np.float32(65535)
-    else:
-        if image.mode in ("La", "LAB"):  # PIL converts these to RGBA by a detour only.
-            image = image.convert("LA" if image.mode == "La" else "RGB")
-        levels = np.asarray(image.convert("RGBA")) / np.float32(255)
-    return _luminance(levels) >= 0.5
+        return _unit_levels(np.asarray(image))
+    if image.mode in SIXTEEN_BIT_MODES:
+        levels = np.asarray(image)
+        return levels / np.float32(65535 if levels.max() > 1 else 1)
+    if image.mode in ("La", "LAB"):  # PIL converts these to RGBA by a detour only.
+        image = image.convert("LA" if image.mode == "La" else "RGB")
+    return np.asarray(image.convert("RGBA")) / np.float32(255)
 
 
 def _unit_levels(levels: np.ndarray) -> np.ndarray:
@@ -212,13 +230,60 @@ def _unit_levels(levels: np.ndarray) -> np.ndarray:
     return levels / np.float32(white)
 
 
+def _understood(levels: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """What levels (H, W[, 3|4]) mean, uint8 or floats of 0 to 1; and the doubt of `read_with_doubt`."""
+    luminance = _luminance(levels)
+    alpha = levels[..., 3] if levels.shape[2:] == (4,) else None
+    shown = luminance if alpha is None else luminance * alpha  # on black
+    white = 255 if shown.dtype == np.uint8 else 1
+    result = shown >= (128 if white == 255 else 0.5)
+    low, high = shown.min(), shown.max()
+    values = f"from {255 / white * low:.3g} to {255 / white * high:.3g} of 255"
+    grey_share = _grey_share_of_photo(luminance, white, alpha)
+    transparent = None if alpha is None else alpha < alpha.max() / 2
+    is_cut_out = transparent is not None and transparent.any() and (grey_share > 0 or high == 0)
+    if is_cut_out:
+        result = transparent
+    elif grey_share:
+        return result, (
+            f"the mask looks like a photo: {grey_share:.0%} of its pixels are neither black nor white, its values go "
+            f"{values}; the picture comes first and its mask second, in black and white"
+        )
+    elif high > 0 and not result.any():
+        if low > 0 or 2 * (shown > 0.9 * high).sum() < np.count_nonzero(shown):
+            return result, f"no pixel of the mask is white, its values go {values}; paint white what is to be filled"
+        result = shown >= high / 2  # paint of one colour, with soft rims
+    if transparent is not None and transparent.any() and result.mean() > 0.5:
+        parts = "transparent" if is_cut_out else "opaque"
+        return result, (
+            f"{result.mean():.0%} of the picture would be filled, the {parts} parts of the mask; "
+            "to have the others filled, invert it"
+        )
+    return result, None
+
+
+def _grey_share_of_photo(luminance: np.ndarray, white: int, alpha: np.ndarray | None) -> float:
+    """How many pixels of a photo are neither black nor white, of those that are not transparent; 0 of all masks.
+
+    The rims of masks, feathered over any distance, are smooth, or else few: in 320 photos at least 51 % of the pixels
+    are grey, and 7 % where it is not smooth; of 360 soft masks those that are as grey have up to 2 % of such places.
+    """
+    rows = slice(None, None, -(-len(luminance) // 256))  # enough of a large one
+    sample = luminance[rows].astype(np.float32) / white
+    seen = np.ones_like(sample, bool) if alpha is None else alpha[rows] > 0
+    grey = (sample > 0.1) & (sample < 0.9) & seen
+    bend = np.abs(sample[:, 1:-1] - (sample[:, :-2] + sample[:, 2:]) / 2)
+    coarse = (bend > 2 / 255) & grey[:, 1:-1] & seen[:, :-2] & seen[:, 2:]
+    is_photo = 2 * grey.sum() > seen.sum() and 20 * coarse.sum() > seen.sum()
+    return grey.sum() / seen.sum() if is_photo else 0
+
+
 def _luminance(levels: np.ndarray) -> np.ndarray:
-    """(H, W) of (H, W) or (H, W, 3|4) floats: ITU-R 601 luma, on black where alpha is below 1."""
+    """(H, W) of (H, W) or (H, W, 3|4) floats: ITU-R 601 luma."""
     if levels.ndim == 2:
         return levels
     red, green, blue = (levels[..., channel] for channel in range(3))
-    luma = green + 0.299 * (red - green) + 0.114 * (blue - green)  # Exact for grey, where the threshold matters.
-    return luma * levels[..., 3] if levels.shape[2] == 4 else luma
+    return green + 0.299 * (red - green) + 0.114 * (blue - green)  # Exact for grey, where the threshold matters.
 
 
 def _size_message(mask_size: Size, size: Size) -> str:

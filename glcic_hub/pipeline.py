@@ -94,7 +94,7 @@ class GLCICPipeline(DiffusionPipeline):
                 rotation respected), arrays (H, W, C) or (B, H, W, C), tensors (C, H, W) or (B, C, H, W); uint8, or
                 floats in [0, 1]. What lies under the mask has no influence on the result.
             mask_image: the same kinds; white (1, True) = fill, black = keep. One for each picture, or one for all;
-                of the picture's size, upright as the picture is seen.
+                of the picture's size, upright as the picture is seen. A UserWarning says what is doubtful about one.
             height, width: resize pictures and masks to this size first; without them nothing is resized.
             generator: decides the random search for patches of the photo (`texture`), one for all pictures or a list
                 with one for each; without it, the search is always the same.

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 from scipy import ndimage
+from skimage import data
 
 from glcic_hub import masks
 
@@ -48,6 +49,7 @@ def test_float_pictures_are_fill_from_one_half():
     assert_reads_as(Image.fromarray(np.where(MASK, 0.5, 0.4999).astype(np.float32)), MASK)
 
 
+@pytest.mark.filterwarnings("ignore:the mask looks like a photo")
 def test_pictures_are_fill_from_luminance_128():
     levels = np.arange(256, dtype=np.uint8)[None]
     assert_reads_as(Image.fromarray(levels), levels >= 128, (1, 256))
@@ -111,6 +113,7 @@ def test_bfloat16_and_differentiable_tensors_are_read():
     assert_reads_as(torch.from_numpy(MASK).float().requires_grad_(), MASK)
 
 
+@pytest.mark.filterwarnings("ignore:the mask looks like a photo")
 def test_an_opaque_colour_array_counts_by_luminance():
     colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]]], np.uint8)
     assert_reads_as(colours, [[False, True, False, True]], (1, 4))
@@ -123,6 +126,7 @@ def test_a_shape_of_two_meanings_is_read_as_the_one_that_fits():
     assert_reads_as(np.ones((1, 3, 3)), np.ones((3, 3), bool), (3, 3))
 
 
+@pytest.mark.filterwarnings("ignore:.* of the picture would be filled, the opaque parts")
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(mask=arrays_of.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))), data=st.data())
 def test_a_mask_means_the_same_however_it_is_given(mask, data):
@@ -134,6 +138,8 @@ def test_a_mask_means_the_same_however_it_is_given(mask, data):
         lambda mask: torch.from_numpy(mask)[None],
         lambda mask: Image.fromarray(mask),
         lambda mask: Image.fromarray(mask.astype(np.uint8) * 255),
+        lambda mask: Image.fromarray(mask.astype(np.uint8)),
+        lambda mask: Image.fromarray(mask.astype(np.uint16)),
     ]
     assert_reads_as(data.draw(st.sampled_from(ways))(mask), mask, mask.shape)
 
@@ -173,6 +179,142 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:1500])
     with pytest.raises(OSError, match=r"cut\.png.*damaged"):
         masks.read(tmp_path / "cut.png", (64, 64))
+
+
+# What people have
+
+
+DISC = np.hypot(*np.mgrid[-30:34, -36:28]) < 14  # (64, 64)
+COFFEE = data.coffee()[100:164, 200:264]
+
+
+def painted(colour, ground=0, hole=DISC) -> np.ndarray:
+    """The hole in one colour, uint8 (H, W[, C])."""
+    return np.where(hole.reshape(*hole.shape, *[1] * np.ndim(colour)), np.uint8(colour), np.uint8(ground))
+
+
+def with_palette(*colours: int) -> Image.Image:
+    image = Image.fromarray(DISC.astype(np.uint8))
+    image.putpalette(colours)
+    return image
+
+
+def layer(colours, alpha) -> Image.Image:
+    return Image.fromarray(np.dstack([np.broadcast_to(np.uint8(colours), (64, 64, 3)), np.uint8(alpha)]))
+
+
+def is_silent(mask) -> np.ndarray:
+    """What it reads as; nothing is said."""
+    result, doubt = masks.read_with_doubt(mask, (64, 64))
+    assert doubt is None
+    return result
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_pictures_of_0_and_1_count_as_arrays_do(dtype):
+    samples = DISC.astype(dtype)
+    assert np.array_equal(is_silent(Image.fromarray(samples)), DISC)
+    assert masks.read(Image.fromarray(np.ones_like(samples)), (64, 64)).all()
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGB", "RGBA"])
+def test_pictures_of_0_and_1_in_other_modes(mode):
+    assert np.array_equal(is_silent(Image.fromarray(DISC.astype(np.uint8)).convert(mode)), DISC)
+
+
+PAINT = {
+    "palette of grey 0 and 1": with_palette(0, 0, 0, 1, 1, 1),
+    "palette of segmentations": with_palette(0, 0, 0, 128, 0, 0),
+    "palette of white and black": with_palette(0, 0, 0, 255, 255, 255),
+    "red": painted((255, 0, 0)),
+    "blue on opaque black": painted((0, 0, 255, 255), (0, 0, 0, 255)),
+    "white at 45 %": painted((255, 255, 255, 115)),
+    "white at 45 % on black": painted(115),
+    "red at 45 % on nothing": painted((255, 0, 0, 115)),
+    "one class of a segmentation": painted(15),
+    "float": painted(115) / 255,
+}
+
+
+@pytest.mark.parametrize("mask", PAINT.values(), ids=PAINT)
+def test_paint_of_one_colour_is_understood(mask):
+    assert np.array_equal(is_silent(mask), DISC)
+    if isinstance(mask, np.ndarray) and mask.dtype == np.uint8:
+        assert np.array_equal(is_silent(Image.fromarray(mask)), DISC)
+
+
+def test_the_soft_rim_of_dark_paint_is_halved():
+    soft = ndimage.gaussian_filter(DISC.astype(float), 0.7)
+    red = soft[..., None] * (255, 0, 0)
+    assert np.array_equal(is_silent(Image.fromarray(np.rint(red).astype(np.uint8))), soft >= 0.5)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA"])
+@pytest.mark.parametrize("sigma", [0.5, 1, 3, 6, 40])
+def test_soft_masks_are_masks(mode, sigma):
+    """The last one is one ramp over the whole mask."""
+    ramp = np.tile(np.linspace(0, 1, 64), (64, 1))
+    soft = ramp if sigma == 40 else ndimage.gaussian_filter(DISC.astype(float), sigma)
+    levels = np.rint(soft * 255).astype(np.uint8)
+    assert np.array_equal(is_silent(Image.fromarray(levels).convert(mode)), levels >= 128)
+    assert np.array_equal(is_silent(levels / 255), levels >= 128)
+
+
+def test_thin_antialiased_lines_are_masks():
+    lines = np.zeros((256, 256), np.uint8)
+    lines[np.arange(256), np.arange(256) // 3] = 255
+    lines[100:110] = 255
+    soft = Image.fromarray(lines).resize((64, 64), Image.Resampling.BOX).filter(ImageFilter.SMOOTH)
+    assert is_silent(soft.point(lambda level: min(255, 2 * level))).any()
+
+
+@pytest.mark.parametrize(
+    "photo", [COFFEE, COFFEE[..., 1], COFFEE / 255, np.dstack([COFFEE, COFFEE[..., :1] * 0 + 255])]
+)
+def test_a_photo_given_as_mask_is_told(photo):
+    with pytest.warns(
+        UserWarning, match=r"the mask looks like a photo: \d\d% of its .*values go from \S+ to \S+ of 255"
+    ):
+        masks.read(photo, (64, 64))
+
+
+def test_a_dark_photo_is_told():
+    with pytest.warns(UserWarning, match="looks like a photo"):
+        assert not masks.read(COFFEE // 3 + 20, (64, 64)).any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "values"),
+    [
+        (np.full((64, 64), 100, np.uint8), "from 100 to 100 of 255"),
+        (Image.fromarray(np.full((64, 64), 100, np.uint8)), "from 100 to 100 of 255"),
+        (np.rint(ndimage.gaussian_filter(DISC * 100.0, 9)).astype(np.uint8), "from 0 to 70 of 255"),
+        (np.full((64, 64), 0.25), "from 63.8 to 63.8 of 255"),
+    ],
+)
+def test_a_mask_without_white_is_told_with_its_values(mask, values):
+    with pytest.warns(UserWarning, match=f"no pixel of the mask is white, its values go {values}; paint white"):
+        assert not masks.read(mask, (64, 64)).any()
+
+
+def test_a_black_mask_is_one_without_holes():
+    for black in (np.zeros((64, 64), np.uint8), Image.new("L", (64, 64)), Image.new("RGBA", (64, 64))):
+        assert not is_silent(black).any()
+
+
+@pytest.mark.parametrize("ground", [COFFEE, 0], ids=["photo", "black"])
+def test_what_a_picture_has_cut_out_is_filled(ground):
+    """As OpenAI's masks are: the photo, or plain black, transparent where it is to be filled."""
+    cut_out = layer(ground, ~DISC * 255)
+    assert np.array_equal(is_silent(cut_out), DISC)
+    assert np.array_equal(is_silent(np.asarray(cut_out)), DISC)
+
+
+def test_what_covers_most_and_is_transparent_elsewhere_is_told():
+    with pytest.warns(UserWarning, match="8.% of the picture would be filled, the opaque parts .*invert it"):
+        assert np.array_equal(masks.read(layer(255, ~DISC * 255), (64, 64)), ~DISC)
+    with pytest.warns(UserWarning, match="8.% of the picture would be filled, the transparent parts"):
+        assert np.array_equal(masks.read(layer(0, DISC * 255), (64, 64)), ~DISC)
 
 
 # Several masks

@@ -446,6 +446,20 @@ def test_generators_decide_which_patches():
     assert each == [*results([seeded(1)]), *results([seeded(2)])]
 
 
+# What may not be meant
+
+
+def test_swapped_arguments_are_told():
+    with pytest.warns(UserWarning, match="looks like a photo.*the picture comes first and its mask second"):
+        PIPE(as_image(SMALL), Image.fromarray(photo()))
+
+
+def test_a_mask_without_white_is_told_and_fills_nothing():
+    dark = np.tile(np.linspace(20, 100, WIDTH).astype(np.uint8), (HEIGHT, 1))
+    with pytest.warns(UserWarning, match="no pixel of the mask is white, its values go from 20 to 100 of 255"):
+        np.testing.assert_array_equal(np.asarray(complete(Image.fromarray(photo()), dark)), photo())
+
+
 # What cannot be completed
 
 
