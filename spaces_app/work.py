@@ -29,6 +29,8 @@ MOST_FILES = 20
 PREVIEW_SIDE = 2048
 """Longest side in pixels of what the page shows: phones draw no larger canvas quickly, and lines are slow."""
 KEPT_SECONDS = 3600
+LEAST_PAINT = 16
+"""Alpha of 255: below it is what browsers that do not want to be recognised add to canvases, some levels of noise."""
 _RESULTS = tempfile.TemporaryDirectory(prefix="completed-")  # removed at exit
 
 try:  # ZeroGPU lends a graphics card to the decorated function
@@ -134,7 +136,7 @@ def painted_mask(layers: Sequence[Image.Image], photo: Picture, mask: np.ndarray
     """What is painted on the preview, as bool (height, width) of the photo.
 
     Args:
-        layers: RGBA pictures of the preview's size; painted is what is not fully transparent.
+        layers: RGBA pictures of the preview's size; painted is what has an alpha of at least `LEAST_PAINT`.
         photo: the photo that they were painted on.
         mask: one of the photo's size that was put on the preview by `strokes_of`. As long as nothing of it has been
             erased it counts in its own resolution, which is finer than that of the preview of a large photo.
@@ -144,7 +146,7 @@ def painted_mask(layers: Sequence[Image.Image], photo: Picture, mask: np.ndarray
     for layer in layers:
         if layer.size != size[::-1]:
             raise ValueError("The strokes belong to another photo. Paint them again.")
-        strokes |= np.asarray(layer)[..., 3] > 0
+        strokes |= np.asarray(layer)[..., 3] >= LEAST_PAINT
     if mask is not None:
         shown = _touched(mask, size)
         if not (shown & ~strokes).any():

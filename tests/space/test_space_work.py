@@ -180,13 +180,21 @@ def test_layers_are_joined(bool_mask):
     photo = images.read(np.zeros((*bool_mask.shape, 3), np.uint8))
     layers = np.zeros((2, *bool_mask.shape, 4), np.uint8)
     layers[0, ..., 3] = bool_mask * 255
-    layers[1, 5:9, 5:9, 3] = 1
+    layers[1, 5:9, 5:9, 3] = 40  # a soft rim
     pictures = [Image.fromarray(layer) for layer in layers]
     joined = work.painted_mask(pictures, photo)
     assert np.array_equal(joined, (layers[..., 3] > 0).any(0))
     assert not work.painted_mask([], photo).any()
     with pytest.raises(ValueError, match="another photo"):
         work.painted_mask(pictures, images.read(np.zeros((10, 10, 3), np.uint8)))
+
+
+def test_the_noise_of_a_browser_is_no_paint(bool_mask):
+    photo = images.read(np.zeros((*bool_mask.shape, 3), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 4, (*bool_mask.shape, 4), np.uint8)
+    assert not work.painted_mask([Image.fromarray(noise)], photo).any()
+    noise[bool_mask] = 229, 72, 139, 166  # the page's brush
+    assert np.array_equal(work.painted_mask([Image.fromarray(noise)], photo), bool_mask)
 
 
 def test_masks_that_cannot_be_used_are_refused(photo, mask, bool_mask):
