@@ -23,7 +23,7 @@ from glcic_hub.images import (
 Size = tuple[int, int]  # (height, width)
 
 
-def read(mask: ImageLike, size: Size) -> np.ndarray:
+def read(mask: ImageLike, size: Size, invert: bool = False) -> np.ndarray:
     """The mask as a bool array (H, W), True = fill; `size` is the (height, width) of the picture it belongs to.
 
     mask: a PIL image of any mode or the path of a file (turned upright as its EXIF data says), an array (H, W),
@@ -31,7 +31,7 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
     where they are transparent. White is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
     0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768. Two kinds that people
     have are understood, too: paint of one dark or thin colour on black (0 and 1, red, white at 45 % opacity), and a
-    photo, or plain black, that is transparent where it is to be filled, as OpenAI's masks are.
+    photo, or plain black, that is transparent where it is to be filled, as OpenAI's masks are. `invert`: fill the rest.
 
     A UserWarning says what is doubtful: no pixel is white, the mask looks like a photo, or it is transparent in parts
     and most of the picture would be filled.
@@ -39,13 +39,13 @@ def read(mask: ImageLike, size: Size) -> np.ndarray:
     ValueError or TypeError if values, shape or dtype are none of these or if the mask is not of the picture's size;
     OSError if a file is missing, damaged or not a picture.
     """
-    result, doubt = read_with_doubt(mask, size)
+    result, doubt = read_with_doubt(mask, size, invert)
     if doubt:
         warnings.warn(doubt, stacklevel=2)
     return result
 
 
-def read_with_doubt(mask: ImageLike, size: Size) -> tuple[np.ndarray, str | None]:
+def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[np.ndarray, str | None]:
     """As `read`, with what it would warn of: one sentence, None where there is no doubt."""
     orientation = 1
     if isinstance(mask, (Image.Image, str, os.PathLike)):
@@ -57,7 +57,7 @@ def read_with_doubt(mask: ImageLike, size: Size) -> tuple[np.ndarray, str | None
         raise TypeError(
             f"a mask must be a PIL image, an array, a tensor or the path of a file, got {type(mask).__name__}"
         )
-    result, doubt = _understood(levels)
+    result, doubt = _understood(levels, invert)
     result = turned(result, orientation)
     if result.shape != tuple(size):
         raise ValueError(_size_message(result.shape, size))
@@ -230,7 +230,7 @@ def _unit_levels(levels: np.ndarray) -> np.ndarray:
     return levels / np.float32(white)
 
 
-def _understood(levels: np.ndarray) -> tuple[np.ndarray, str | None]:
+def _understood(levels: np.ndarray, invert: bool) -> tuple[np.ndarray, str | None]:
     """What levels (H, W[, 3|4]) mean, uint8 or floats of 0 to 1; and the doubt of `read_with_doubt`."""
     luminance = _luminance(levels)
     alpha = levels[..., 3] if levels.shape[2:] == (4,) else None
@@ -241,25 +241,32 @@ def _understood(levels: np.ndarray) -> tuple[np.ndarray, str | None]:
     values = f"from {255 / white * low:.3g} to {255 / white * high:.3g} of 255"
     grey_share = _grey_share_of_photo(luminance, white, alpha)
     transparent = None if alpha is None else alpha < alpha.max() / 2
-    is_cut_out = transparent is not None and transparent.any() and (grey_share > 0 or high == 0)
+    has_transparent = transparent is not None and transparent.any()
+    is_cut_out = has_transparent and (grey_share > 0 or high == 0)
+    doubt = None
     if is_cut_out:
         result = transparent
     elif grey_share:
-        return result, (
-            f"the mask looks like a photo: {grey_share:.0%} of its pixels are neither black nor white, its values go "
-            f"{values}; the picture comes first and its mask second, in black and white"
+        doubt = (
+            f"the mask looks like a photo: {percent(grey_share)} of its pixels are neither black nor white, its values "
+            f"go {values}; the picture comes first and its mask second, in black and white"
         )
     elif high > 0 and not result.any():
-        if low > 0 or 2 * (shown > 0.9 * high).sum() < np.count_nonzero(shown):
-            return result, f"no pixel of the mask is white, its values go {values}; paint white what is to be filled"
-        result = shown >= high / 2  # paint of one colour, with soft rims
-    if transparent is not None and transparent.any() and result.mean() > 0.5:
-        parts = "transparent" if is_cut_out else "opaque"
-        return result, (
-            f"{result.mean():.0%} of the picture would be filled, the {parts} parts of the mask; "
-            "to have the others filled, invert it"
-        )
-    return result, None
+        if low == 0 and 2 * (shown > 0.9 * high).sum() >= np.count_nonzero(shown):
+            result = shown >= high / 2  # paint of one colour, with soft rims
+        else:
+            doubt = f"no pixel of the mask is white, its values go {values}; paint white what is to be filled"
+    if invert:
+        result = ~result
+    if has_transparent and not doubt and (share := result.mean()) > 0.5:
+        parts = "transparent" if is_cut_out != invert else "opaque"
+        doubt = f"{percent(share)} would be filled, the {parts} parts of the mask; to have the others filled, invert it"
+    return result, doubt
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 for messages."""
+    return f"{100 * share:.0f} %"
 
 
 def _grey_share_of_photo(luminance: np.ndarray, white: int, alpha: np.ndarray | None) -> float:

@@ -3,6 +3,7 @@
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from glcic_hub.images import Picture
     from glcic_hub.model import GLCICModel
 
+MOSTLY = 0.8
+"""A mask that fills more than this share of a picture may be one whose white means "keep"."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,6 +38,7 @@ class Settings:
         options: how holes are filled.
         file_format: a value of `formats.WRITABLE`.
         quality: 1 to 100, see `formats.encoded`.
+        invert: masks are white where the picture is to be kept.
     """
 
     model: str | None = None
@@ -42,6 +47,7 @@ class Settings:
     options: FillOptions = FillOptions()
     file_format: str = "PNG"
     quality: int | None = None
+    invert: bool = False
 
 
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
@@ -77,10 +83,17 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
         raise WrongUse(str(error)) from error
 
 
-def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":
+def read_pair(
+    photo: PictureFile,
+    mask: PictureFile | None,
+    file_format: str,
+    invert: bool = False,
+    tell: Callable[[str], object] = warnings.warn,
+) -> "tuple[Picture, np.ndarray]":
     """The picture, which fits into the format, and its mask, bool (H, W), True = fill.
 
-    Without a mask's file the transparency is the mask, and the picture comes without it.
+    Without a mask's file the transparency is the mask, and the picture comes without it. What is doubtful about a mask
+    (`masks.read_with_doubt`, `MOSTLY`) goes to `tell` in one sentence; where it leaves nothing to do it is an error.
     """
     from glcic_hub import images, masks
 
@@ -90,15 +103,25 @@ def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) ->
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
                 raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
+            if invert:
+                raise WrongUse("--invert is for masks: give one, or leave it out")
             image = without_transparency(image)
         picture = images.read(image)
     if mask is not None:
         with _naming(mask):
-            bool_mask = masks.read(mask.load(), picture.size)
+            bool_mask, doubt = masks.read_with_doubt(mask.load(), picture.size, invert)
+            if doubt and (not bool_mask.any() or bool_mask.all()):
+                raise ValueError(doubt)
+        share = bool_mask.mean()
+        if not doubt and MOSTLY < share < 1:
+            question = "is --invert right?" if invert else "is the mask inverted? --invert"
+            doubt = f"{masks.percent(share)} would be filled: {question}"
     try:
         check_fits(picture.image, file_format)
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    if mask is not None and doubt:
+        tell(f"{quoted(mask.label)}: {doubt}")
     return picture, bool_mask
 
 

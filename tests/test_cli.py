@@ -376,6 +376,70 @@ class TestInpaint:
             np.testing.assert_array_equal(np.asarray(opened(out)), samples(3))
 
 
+class TestDoubtfulMasks:
+    """What a mask may mean is said; where it would do nothing it is refused."""
+
+    GREY = np.tile(np.linspace(10, 90, WIDTH).astype(np.uint8), (HEIGHT, 1))
+
+    def complete(self, folder: Path, model: str, mask: np.ndarray, *options: str) -> np.ndarray | None:
+        """Which pixels differ, None if there is no result."""
+        out = folder / "out.png"
+        arguments = [saved(samples(3), folder / "photo.png"), saved(mask, folder / "mask.png"), "-o", out]
+        code = run("inpaint", *arguments, "--model", model, *options)
+        assert (code, out.exists()) in ((0, True), (2, False))
+        return (np.asarray(opened(out)) != samples(3)).any(2) if out.exists() else None
+
+    @pytest.mark.parametrize(
+        "mask",
+        {
+            "0 and 1": MASK.astype(np.uint8),
+            "16 bits": MASK.astype(np.uint16),
+            "red": MASK[..., None] * np.uint8([255, 0, 0]),
+            "thin": np.dstack([MASK.astype(np.uint8) * level for level in (255, 255, 255, 115)]),
+            "cut out": np.dstack([samples(3), ~MASK * np.uint8(255)]),
+        }.items(),
+        ids=lambda item: item[0],
+    )
+    def test_what_is_meant_is_filled_without_a_word(self, tmp_path, tiny_model, capsys, mask):
+        changed = self.complete(tmp_path, tiny_model, mask[1])
+        assert not changed[~MASK].any() and changed[MASK].mean() > 0.9
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize("options", [(), ("--invert",)])
+    def test_a_mask_without_white_is_refused(self, tmp_path, tiny_model, capsys, options):
+        assert self.complete(tmp_path, tiny_model, self.GREY, *options) is None
+        message = the_message(capsys)
+        assert "mask.png'" in message and "no pixel of the mask is white, its values go from 10 to 90 of 255" in message
+
+    def test_a_photo_as_mask_is_said(self, tmp_path, tiny_model, capsys):
+        assert self.complete(tmp_path, tiny_model, samples(3)[::-1]).any()
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "mask.png': the mask looks like a photo" in said
+        assert "the picture comes first and its mask second" in said
+
+    def test_a_dark_photo_as_mask_is_refused(self, tmp_path, tiny_model, capsys):
+        assert self.complete(tmp_path, tiny_model, samples(3) // 2) is None
+        assert "looks like a photo" in the_message(capsys)
+
+    @pytest.mark.parametrize("options", [(), ("--invert",)])
+    def test_a_mask_that_fills_most_of_the_picture_is_said(self, tmp_path, tiny_model, capsys, options):
+        assert self.complete(tmp_path, tiny_model, MASK if options else ~MASK, *options)[~MASK].mean() > 0.9
+        question = "is --invert right?" if options else "is the mask inverted? --invert"
+        assert capsys.readouterr().err == (
+            f"glcic inpaint: {str(tmp_path / 'mask.png')!r}: 90 % would be filled: {question}\n"
+        )
+
+    def test_an_inverted_mask(self, tmp_path, tiny_model, capsys):
+        changed = self.complete(tmp_path, tiny_model, ~MASK, "--invert")
+        assert not changed[~MASK].any() and changed[MASK].mean() > 0.9
+        assert capsys.readouterr().err == ""
+
+    def test_without_a_mask_there_is_nothing_to_invert(self, tmp_path, tiny_model, capsys):
+        saved(np.dstack([samples(3), ~MASK * np.uint8(255)]), tmp_path / "in.png")
+        assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--invert") == 2
+        assert "--invert is for masks: give one" in the_message(capsys)
+
+
 class TestSettings:
     """Each setting does what it does in the pipeline's `Completer`, and not what the default does."""
 

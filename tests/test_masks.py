@@ -126,7 +126,7 @@ def test_a_shape_of_two_meanings_is_read_as_the_one_that_fits():
     assert_reads_as(np.ones((1, 3, 3)), np.ones((3, 3), bool), (3, 3))
 
 
-@pytest.mark.filterwarnings("ignore:.* of the picture would be filled, the opaque parts")
+@pytest.mark.filterwarnings("ignore:.* would be filled, the opaque parts")
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(mask=arrays_of.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))), data=st.data())
 def test_a_mask_means_the_same_however_it_is_given(mask, data):
@@ -273,7 +273,7 @@ def test_thin_antialiased_lines_are_masks():
 )
 def test_a_photo_given_as_mask_is_told(photo):
     with pytest.warns(
-        UserWarning, match=r"the mask looks like a photo: \d\d% of its .*values go from \S+ to \S+ of 255"
+        UserWarning, match=r"the mask looks like a photo: \d\d % of its .*values go from \S+ to \S+ of 255"
     ):
         masks.read(photo, (64, 64))
 
@@ -311,10 +311,17 @@ def test_what_a_picture_has_cut_out_is_filled(ground):
 
 
 def test_what_covers_most_and_is_transparent_elsewhere_is_told():
-    with pytest.warns(UserWarning, match="8.% of the picture would be filled, the opaque parts .*invert it"):
+    with pytest.warns(UserWarning, match="8. % would be filled, the opaque parts .*invert it"):
         assert np.array_equal(masks.read(layer(255, ~DISC * 255), (64, 64)), ~DISC)
-    with pytest.warns(UserWarning, match="8.% of the picture would be filled, the transparent parts"):
+    with pytest.warns(UserWarning, match="8. % would be filled, the transparent parts"):
         assert np.array_equal(masks.read(layer(0, DISC * 255), (64, 64)), ~DISC)
+
+
+def test_inverted_masks():
+    assert np.array_equal(masks.read(DISC, (64, 64), invert=True), ~DISC)
+    assert np.array_equal(masks.read(layer(COFFEE, DISC * 255), (64, 64), invert=True), DISC)
+    with pytest.warns(UserWarning, match="8. % would be filled, the opaque parts"):
+        assert np.array_equal(masks.read(layer(COFFEE, ~DISC * 255), (64, 64), invert=True), ~DISC)
 
 
 # Several masks

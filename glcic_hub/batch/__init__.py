@@ -39,11 +39,13 @@ class Outcome:
     Attributes:
         completed: how many results were written; `empty` of them had nothing to fill and are as they came.
         failed: (what, one sentence) for each photo that has no result, those of the plan first.
+        doubts: what may not be meant, each sentence once.
     """
 
     completed: int = 0
     empty: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    doubts: set[str] = field(default_factory=set)
 
 
 def complete_all(plan: Plan, out: Path, settings: Settings, processes: int, share: Share) -> Outcome:
@@ -96,6 +98,7 @@ def follow(
                 if report.error is None:
                     outcome.completed += 1
                     outcome.empty += report.was_empty
+                    outcome.doubts.update(report.doubts)
                 else:
                     fail(plan.jobs[report.job_number].photo.label, report.error)
                 bar.update()

@@ -29,12 +29,14 @@ class Report(NamedTuple):
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
         is_hopeless: every other job would fail, too.
+        doubts: what may not be meant, one sentence each.
     """
 
     job_number: int | None
     error: str | None = None
     was_empty: bool = False
     is_hopeless: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def serve(connection: Connection, settings: Settings, number: int) -> None:
@@ -73,15 +75,16 @@ class _Worker:
         self.completer = load_completer(self.settings, self.number)
 
     def _read(self, job_number: int, job: Job) -> None:
-        picture, hole = read_pair(job.photo, job.mask, self.settings.file_format)
-        self.network.submit(self._step, job_number, self._complete, job_number, job, picture, hole)
+        doubts = []
+        picture, hole = read_pair(job.photo, job.mask, self.settings.file_format, self.settings.invert, doubts.append)
+        self.network.submit(self._step, job_number, self._complete, job_number, job, picture, hole, tuple(doubts))
 
-    def _complete(self, job_number: int, job: Job, picture, hole) -> None:
+    def _complete(self, job_number: int, job: Job, picture, hole, doubts: tuple[str, ...]) -> None:
         if self.completer is None:  # which was reported as hopeless
             return
         is_empty = not hole.any()
         result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(job_number, was_empty=is_empty)
+        report = Report(job_number, was_empty=is_empty, doubts=doubts)
         self.writer.submit(self._step, job_number, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:

@@ -14,6 +14,7 @@ from glcic_hub.formats import WRITABLE
 from glcic_hub.workflow import device_of
 
 FAILURES_SHOWN = 10
+DOUBTS_SHOWN = 10
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -85,6 +86,10 @@ def sum_up(args: argparse.Namespace, plan: Plan, outcome: Outcome, errors: Path 
     """Say what became of the plan. FailedWork if not all is completed; `errors` is the file that says why."""
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
+    for doubt in sorted(outcome.doubts)[:DOUBTS_SHOWN]:
+        say(args, doubt)
+    if len(outcome.doubts) > DOUBTS_SHOWN:
+        say(args, f"{len(outcome.doubts) - DOUBTS_SHOWN} more masks are as doubtful")
     print(args.out)
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:

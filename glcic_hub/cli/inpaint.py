@@ -1,6 +1,7 @@
 """`glcic inpaint`."""
 
 import argparse
+import functools
 from pathlib import Path
 
 from glcic_hub.bar import share_bar
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> None:
     check_may_write(args.out, args.force)
 
     photo_file, mask_file = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
-    picture, mask = read_pair(photo_file, mask_file, settings.file_format)
+    tell = functools.partial(say, args)
+    picture, mask = read_pair(photo_file, mask_file, settings.file_format, settings.invert, tell)
     if mask.any():
         completer = load_completer(settings)
         with share_bar() as show:

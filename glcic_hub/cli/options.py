@@ -20,7 +20,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
-    """How holes are filled, and with what; `settings_of` reads it."""
+    """Which holes are filled, how and with what; `settings_of` reads it."""
+    parser.add_argument("--invert", action="store_true", help="fill what is black in the mask, and keep what is white")
     add_model(parser)
     add_fill_options(parser)
     add_device(parser)
@@ -85,6 +86,7 @@ def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
         options=fill_options_of(args),
         file_format=file_format,
         quality=args.quality,
+        invert=args.invert,
     )
 
 

@@ -50,11 +50,14 @@ Fills the hole in IMAGE. OUT has the size of IMAGE, and outside the hole the pix
 
 INPAINT_EPILOG = f"""\
 the mask:
-  MASK is a picture of the size of IMAGE: white (luminance 128 of 255 or more) = fill, black = keep. Where MASK is
-  transparent it counts as black. Both pictures are taken upright, as their EXIF orientation says.
+  MASK is a picture of the size of IMAGE: white (luminance 128 of 255 or more) = fill, black = keep; with --invert it
+  is the other way round. Where MASK is transparent it counts as black. Both pictures are taken upright, as their EXIF
+  orientation says. Understood, too: values of 0 and 1; paint of one colour, however dark or thin, on black or on
+  nothing; a photo, or plain black, with its hole cut out. What looks wrong is said: a photo as MASK, most of IMAGE to
+  be filled. A mask of greys without any white is refused.
   Without MASK the transparency of IMAGE is the mask: every pixel that is not fully opaque is filled, and OUT is
   opaque. With MASK, transparency in IMAGE stays as it is.
-  A mask with nothing to fill is no error: the picture is written as it is, with a message.
+  A black mask is no error: the picture is written as it is, with a message.
 
 formats, by the suffix of OUT:
 {_formats()}

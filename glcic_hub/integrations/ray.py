@@ -92,7 +92,7 @@ class Complete:
         Raises:
             WrongUse, FailedWork: with one sentence.
         """
-        picture, hole = read_pair(photo, mask, self.settings.file_format)
+        picture, hole = read_pair(photo, mask, self.settings.file_format, self.settings.invert)
         if not hole.any():
             return file_of(picture.image, self.settings), True
         return file_of(complete(self.completer, picture, hole, self.settings), self.settings), False
