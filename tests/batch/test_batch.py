@@ -221,6 +221,31 @@ class TestOptions:
         assert np.abs(result - 255 * filled(loaded, samples(0), HOLE)[HOLE]).max() > 10
 
 
+class TestMasks:
+    def test_inverted_masks(self, tmp_path, model):
+        make_photos(tmp_path, 1)
+        save(~HOLE, tmp_path / "mask.png")
+        arguments = ["photos", "--masks", "mask.png", "--model", model, "--processes", 1]
+        assert batch(tmp_path, *arguments, "-o", "out", "--invert")[0] == 0
+        assert np.array_equal((opened(tmp_path / "out" / "000.png") != samples(0)).any(2), HOLE)
+        code, _, err = batch(tmp_path, *arguments, "-o", "other")
+        assert (code, err.splitlines()[1]) == (
+            0,
+            "glcic batch: 'mask.png': 84 % would be filled: is the mask inverted? --invert",
+        )
+
+    def test_what_is_doubtful_is_said_once_and_what_does_nothing_fails(self, tmp_path, model):
+        make_photos(tmp_path, 3)
+        save(samples(7), tmp_path / "masks" / "001.png")
+        save(np.tile(np.arange(20, 84, dtype=np.uint8), (len(HOLE), 1)), tmp_path / "masks" / "002.png")
+        code, _, err = batch(tmp_path, "photos", "--masks", "masks", "-o", "out", "--model", model)
+        counts, doubt, failure, _ = err.splitlines()
+        assert (code, counts) == (1, "glcic batch: 2 completed, 0 done before, 1 failed")
+        assert doubt.startswith("glcic batch: 'masks/001.png': the mask looks like a photo")
+        assert "'masks/002.png': no pixel of the mask is white, its values go from 20 to 83 of 255" in failure
+        assert sorted(files(tmp_path / "out")) == ["000.png", "001.png", "errors.jsonl"]
+
+
 class TestWrongUse:
     """Exit code 2, one sentence, no folder, and no process was started."""
 

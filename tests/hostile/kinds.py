@@ -7,6 +7,7 @@ from random import Random
 
 from tests.hostile.array_cases import array_case
 from tests.hostile.checkpoint_cases import model_case, pth_case, t7_case
+from tests.hostile.mask_cases import meaning_case, soft_case, wrong_case
 from tests.hostile.picture_cases import mask_case, picture_case, valid_files
 
 PICTURES = (*valid_files(), "metadata")
@@ -19,6 +20,7 @@ def _kinds() -> dict[str, Case]:
     for name in PICTURES:
         kinds[f"photo {name}"] = lambda rng, folder, model, name=name: picture_case(rng, folder, model, name)
         kinds[f"mask {name}"] = lambda rng, folder, model, name=name: mask_case(rng, folder, model, name)
+    kinds |= {"mask meaning": meaning_case, "mask soft": soft_case, "mask wrong": wrong_case}
     kinds["array"] = lambda rng, folder, model: array_case(rng, is_tensor=False)
     kinds["tensor"] = lambda rng, folder, model: array_case(rng, is_tensor=True)
     kinds["model folder"] = lambda rng, folder, model: model_case(rng, folder)
