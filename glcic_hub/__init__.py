@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from glcic_hub.filling.completer import Completer
     from glcic_hub.filling.fill import fill
     from glcic_hub.filling.options import FillOptions
+    from glcic_hub.masks import draw_mask
     from glcic_hub.model import GLCICModel
     from glcic_hub.network import CompletionNetwork, Discriminator, fold_batchnorm
     from glcic_hub.pipeline import GLCICPipeline
@@ -25,6 +26,7 @@ _HOME_OF = {
     "Discriminator": "glcic_hub.network",
     "fold_batchnorm": "glcic_hub.network",
     "FillOptions": "glcic_hub.filling.options",
+    "draw_mask": "glcic_hub.masks",
     "fill": "glcic_hub.filling.fill",
     "GLCICModel": "glcic_hub.model",
     "GLCICPipeline": "glcic_hub.pipeline",
@@ -37,6 +39,7 @@ __all__ = [
     "GLCICModel",
     "GLCICPipeline",
     "__version__",
+    "draw_mask",
     "fill",
     "fold_batchnorm",
 ]

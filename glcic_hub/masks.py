@@ -1,5 +1,6 @@
 """Masks: what people give as one -> bool arrays, True (white) = fill; and random ones for training."""
 
+import operator
 import os
 import warnings
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from glcic_hub.images import (
     to_array,
     turned,
 )
+from glcic_hub.images import read as read_picture
 
 Size = tuple[int, int]  # (height, width)
 
@@ -81,6 +83,50 @@ def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> l
         with errors_naming(f"mask of picture {index}"):
             results.append(read(mask, size))
     return results
+
+
+def draw_mask(
+    image: ImageLike,
+    boxes: Sequence[Sequence[int]] = (),
+    polygons: Sequence[Sequence[Sequence[float]]] = (),
+) -> np.ndarray:
+    """A mask for a picture: bool (H, W), True = fill in all of these shapes.
+
+    Places are pixels of the picture as it is seen, upright, from its top left corner; what reaches beyond it is cut.
+
+    image: what `images.read` takes.
+    boxes: (left, top, width, height) each.
+    polygons: the points (x, y) of each, three or more; the pixels on its border belong to it.
+
+    ValueError or TypeError if a shape is none or lies outside of the picture, and the errors of `images.read`.
+    """
+    return drawn(read_picture(image).size, boxes, polygons)
+
+
+def drawn(
+    size: Size, boxes: Sequence[Sequence[int]] = (), polygons: Sequence[Sequence[Sequence[float]]] = ()
+) -> np.ndarray:
+    """`draw_mask` for a picture of this (height, width)."""
+    mask = np.zeros(size, bool)
+    for box in boxes:
+        if len(box) != 4 or min(box[2:]) < 1:
+            raise ValueError(f"a box is (left, top, width, height), with sides of 1 pixel or more; got {tuple(box)}")
+        left, top, width, height = map(operator.index, box)
+        part = mask[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+        if part.size == 0:
+            raise ValueError(_outside("box", box, size))
+        part[:] = True
+    for polygon in polygons:
+        points = np.array(polygon, np.float64)
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+            raise ValueError(f"a polygon is three or more points (x, y); got {polygon}")
+        canvas = Image.new("1", (size[1], size[0]))
+        ImageDraw.Draw(canvas).polygon([tuple(point) for point in points], fill=1)
+        inside = np.asarray(canvas)
+        if not inside.any():
+            raise ValueError(_outside("polygon", polygon, size))
+        mask |= inside
+    return mask
 
 
 def resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -291,6 +337,10 @@ def _luminance(levels: np.ndarray) -> np.ndarray:
         return levels
     red, green, blue = (levels[..., channel] for channel in range(3))
     return green + 0.299 * (red - green) + 0.114 * (blue - green)  # Exact for grey, where the threshold matters.
+
+
+def _outside(shape: str, places: Sequence, size: Size) -> str:
+    return f"the {shape} {tuple(places)} lies outside of the picture, which is {size[1]}x{size[0]} (width x height)"
 
 
 def _size_message(mask_size: Size, size: Size) -> str:

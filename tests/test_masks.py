@@ -462,6 +462,37 @@ def test_pictures_without_transparency_have_no_mask(mode):
     assert masks.from_transparency(Image.new(mode, (3, 3))) is None
 
 
+# Drawn masks
+
+
+def test_boxes_and_polygons_are_drawn_in_the_picture_as_it_is_seen():
+    turned = Image.new("RGB", (6, 4))
+    turned.getexif()[0x0112] = 6
+    for picture in (Image.new("L", (4, 6)), np.zeros((6, 4)), torch.zeros(3, 6, 4), turned):
+        drawn = masks.draw_mask(picture, boxes=[(1, 2, 2, 1), (-5, 5, 6, 9)], polygons=[[(3, 0), (3, 1), (2, 0)]])
+        wanted = [[0, 0, 1, 1], [0, 0, 0, 1], [0, 1, 1, 0], [0] * 4, [0] * 4, [1, 0, 0, 0]]
+        assert drawn.dtype == bool
+        np.testing.assert_array_equal(drawn, wanted)
+    assert not masks.draw_mask(np.zeros((6, 4))).any()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({"boxes": [(1, 2, 3)]}, r"a box is \(left, top, width, height\).*got \(1, 2, 3\)"),
+        ({"boxes": [(1, 2, 3, -1)]}, "sides of 1 pixel or more"),
+        ({"boxes": [(4, 0, 1, 1)]}, r"the box \(4, 0, 1, 1\) lies outside of the picture, which is 4x6"),
+        ({"boxes": [(-3, -3, 3, 3)]}, "lies outside"),
+        ({"polygons": [[(0, 0), (1, 1)]]}, "three or more points"),
+        ({"polygons": [[(0, 0), (1, 1), (float("nan"), 2)]]}, "three or more points"),
+        ({"polygons": [[(9, 9), (12, 9), (9, 12)]]}, "the polygon .* lies outside of the picture"),
+    ],
+)
+def test_shapes_that_are_none_are_refused(shapes, message):
+    with pytest.raises(ValueError, match=message):
+        masks.draw_mask(np.zeros((6, 4)), **shapes)
+
+
 # Random boxes
 
 
