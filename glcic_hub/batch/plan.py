@@ -78,9 +78,9 @@ def make_plan(
     """Look at names alone; no picture is opened and nothing is written.
 
     Args:
-        photos: folders and tar files.
-        masks: folders and tar files whose pictures have the photos' names but for the suffix, or one picture for all
-            photos; None: each photo's transparency.
+        photos: pictures, folders and tar files.
+        masks: the same, with the photos' names but for the suffix, or one picture for all photos; None: each photo's
+            transparency.
         out: the folder of the results; it need not exist.
         suffix: of the results, with its dot.
         force: do again what is done.

@@ -1,24 +1,26 @@
 """The pictures of a batch, in an order that depends on their names alone."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from glcic_hub.errors import WrongUse, quoted, reason
-from glcic_hub.picture_files import Found, list_pictures
+from glcic_hub.formats import READABLE
+from glcic_hub.picture_files import Found, PictureFile, list_pictures
 
 
 def find_pictures(sources: Iterable[Path]) -> Found:
-    """All pictures in folders and tar files (`list_pictures`), sorted by name.
+    """Pictures, and all pictures in folders and tar files (`list_pictures`), sorted by name.
 
     Results get the names of the pictures: one whose name leads out of its tar file is a problem.
 
     Raises:
-        WrongUse: a source is neither a folder nor a tar file, or cannot be read.
+        WrongUse: a source is neither a picture, a folder nor a tar file, or cannot be read.
     """
     all_found = Found()
     for source in sources:
         try:
-            found = list_pictures(source)
+            found = Found([PictureFile(source, source.name)]) if is_picture(source) else list_pictures(source)
         except ValueError as error:
             raise WrongUse(str(error)) from error
         except OSError as error:
@@ -32,3 +34,8 @@ def find_pictures(sources: Iterable[Path]) -> Found:
         all_found.ignored += found.ignored
     all_found.pictures.sort(key=lambda picture: (picture.name, str(picture.path), picture.offset))
     return all_found
+
+
+def is_picture(source: Path) -> bool:
+    """Whether it is a file with the suffix of a picture."""
+    return source.suffix.lower() in READABLE and os.path.isfile(source)

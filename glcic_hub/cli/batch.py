@@ -21,18 +21,19 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "batch",
-        help="complete folders and tar files of pictures",
+        usage="%(prog)s PHOTOS [PHOTOS ...] [--masks MASKS [MASKS ...]] -o OUT [options]",
+        help="complete many pictures: files, folders and tar files",
         description=BATCH_DESCRIPTION,
         epilog=BATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("photos", metavar="PHOTOS", type=Path, nargs="+", help="folders or tar files of pictures")
+    command.add_argument("photos", metavar="PHOTOS", type=Path, nargs="+", help="pictures, folders or tar files")
     command.add_argument(
         "--masks",
         metavar="MASKS",
         type=Path,
         nargs="+",
-        help="folders or tar files of masks, or one mask for all; without it the transparency of each picture",
+        help="the same, or one mask for all; without it the transparency of each picture",
     )
     command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
     options.add_results(command)

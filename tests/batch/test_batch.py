@@ -222,6 +222,16 @@ class TestOptions:
 
 
 class TestMasks:
+    def test_single_files_with_their_masks(self, tmp_path, model):
+        make_photos(tmp_path, 3)
+        photos, masks = ([f"{folder}/{name}.png" for name in ("002", "000")] for folder in ("photos", "masks"))
+        arguments = [*photos, "--masks", *masks, "-o", "out", "--model", model, "--processes", 1]
+        code, _, err = batch(tmp_path, *arguments)
+        assert (code, err) == (0, "glcic batch: 2 completed, 0 done before, 0 failed")
+        for seed in (0, 2):
+            result = opened(tmp_path / "out" / f"00{seed}.png")
+            assert np.array_equal((result != samples(seed)).any(2), HOLE)
+
     def test_inverted_masks(self, tmp_path, model):
         make_photos(tmp_path, 1)
         save(~HOLE, tmp_path / "mask.png")

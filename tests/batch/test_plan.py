@@ -117,7 +117,7 @@ def test_what_cannot_be_listed_is_told_by_the_first_alone(here):
         (["photos/a.jpg"], {"masks": "nowhere"}, "cannot read 'nowhere': No such file"),
         (["photos/a.jpg"], {"photos": "nowhere"}, "cannot read 'nowhere': No such file"),
         (["photos/a.jpg"], {"photos": "n" * 300}, "File name too long"),
-        (["photos/a.jpg"], {"photos": "photos/a.jpg"}, "neither a folder nor an uncompressed tar file"),
+        (["photos/a.txt"], {"photos": "photos/a.txt"}, "neither a folder nor an uncompressed tar file"),
     ],
 )
 def test_wrong_use(here, files, arguments, message):

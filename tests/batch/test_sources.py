@@ -24,6 +24,16 @@ def test_pictures_of_several_sources_come_sorted_by_name(tmp_path):
     assert found.ignored == {".txt": 3, ".svg": 1} and not found.problems
 
 
+def test_single_pictures_are_taken_by_their_names(tmp_path):
+    folder = touch(tmp_path, "deep/b.JPG", "deep/a.png", "c/a.tif")
+    found = find_pictures([folder / "deep" / "b.JPG", folder / "deep" / "a.png", folder / "c"])
+    assert [(picture.name, picture.path.parent.name) for picture in found.pictures] == [
+        ("a.png", "deep"),
+        ("a.tif", "c"),
+        ("b.JPG", "deep"),
+    ]
+
+
 def test_names_that_lead_out_of_a_tar_file_are_problems(tmp_path):
     names = ("/etc/a.png", "../b.png", "c/../../d.png", "e/../f.png")
     path = write_shard(tmp_path / "shard.tar", dict.fromkeys(names, b""))
