@@ -4,7 +4,7 @@ Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this m
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,6 +50,14 @@ class Settings:
     invert: bool = False
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """A mask that is drawn: `boxes` and `polygons` of `masks.draw_mask`."""
+
+    boxes: Sequence[Sequence[int]] = ()
+    polygons: Sequence[Sequence[Sequence[int]]] = ()
+
+
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
     """The model of `Settings.model` in the type of `Settings.dtype`."""
     import torch
@@ -85,7 +93,7 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
 
 def read_pair(
     photo: PictureFile,
-    mask: PictureFile | None,
+    mask: PictureFile | Shapes | None,
     file_format: str,
     invert: bool = False,
     tell: Callable[[str], object] = warnings.warn,
@@ -102,27 +110,45 @@ def read_pair(
         if mask is None:
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
-                raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
+                raise WrongUse(
+                    f"{quoted(photo.label)} has no transparency that could be the mask: give a mask, "
+                    "or draw it with --box or --polygon of glcic inpaint"
+                )
             if invert:
                 raise WrongUse("--invert is for masks: give one, or leave it out")
             image = without_transparency(image)
         picture = images.read(image)
+    doubt = None
     if mask is not None:
-        with _naming(mask):
-            bool_mask, doubt = masks.read_with_doubt(mask.load(), picture.size, invert)
-            if doubt and (not bool_mask.any() or bool_mask.all()):
-                raise ValueError(doubt)
-        share = bool_mask.mean()
-        if not doubt and MOSTLY < share < 1:
-            question = "is --invert right?" if invert else "is the mask inverted? --invert"
-            doubt = f"{masks.percent(share)} would be filled: {question}"
+        bool_mask, doubt = _mask_of(mask, picture.size, invert)
     try:
         check_fits(picture.image, file_format)
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    if mask is not None and doubt:
-        tell(f"{quoted(mask.label)}: {doubt}")
+    if doubt:
+        tell(doubt)
     return picture, bool_mask
+
+
+def _mask_of(mask: PictureFile | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":
+    """As `masks.read_with_doubt`; the doubt names the file."""
+    from glcic_hub import masks
+
+    if isinstance(mask, Shapes):
+        try:
+            drawn = masks.drawn(size, mask.boxes, mask.polygons)
+        except ValueError as error:
+            raise WrongUse(str(error)) from error
+        return (~drawn if invert else drawn), None
+    with _naming(mask):
+        result, doubt = masks.read_with_doubt(mask.load(), size, invert)
+        if doubt and (not result.any() or result.all()):
+            raise ValueError(doubt)
+    share = result.mean()
+    if not doubt and MOSTLY < share < 1:
+        question = "is --invert right?" if invert else "is the mask inverted? --invert"
+        doubt = f"{masks.percent(share)} would be filled: {question}"
+    return result, doubt and f"{quoted(mask.label)}: {doubt}"
 
 
 def complete(

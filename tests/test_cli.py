@@ -1,5 +1,6 @@
 """The command `glcic`: what it writes, what it says and how it fails."""
 
+import io
 import os
 import re
 import shlex
@@ -136,15 +137,24 @@ class TestHelp:
         ):
             assert word in text
 
-    @pytest.mark.parametrize("epilog", [name for name in vars(texts) if name.endswith("EPILOG")])
-    def test_the_examples_are_commands(self, epilog, capsys):
-        examples = re.findall("^  (?:torchrun .*)?glcic (.*?)(?:  .*)?$", getattr(texts, epilog), re.MULTILINE)
+    BEGINNINGS = ("DESCRIPTION", "INPAINT_DESCRIPTION", "BATCH_DESCRIPTION")
+
+    @pytest.mark.parametrize("text", [*BEGINNINGS, *(name for name in vars(texts) if name.endswith("EPILOG"))])
+    def test_the_examples_are_commands(self, text, capsys):
+        examples = re.findall("^  (?:torchrun .*)?glcic (.*?)(?:  .*)?$", getattr(texts, text), re.MULTILINE)
         assert len(examples) >= 3
         for example in examples:
             try:
                 cli._parser().parse_args(shlex.split(example))
             except SystemExit as end:  # --help
                 assert end.code == 0, capsys.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["batch", "--help"]])
+    def test_help_begins_with_three_examples(self, capsys, arguments):
+        run(*arguments)
+        usage, empty, *examples, end = capsys.readouterr().out.splitlines()[:6]
+        assert usage.startswith("usage: glcic") and empty == end == ""
+        assert all(line.startswith("  glcic ") for line in examples)
 
     def test_inpaint_help_has_every_format(self, capsys):
         run("inpaint", "--help")
@@ -438,6 +448,108 @@ class TestDoubtfulMasks:
         saved(np.dstack([samples(3), ~MASK * np.uint8(255)]), tmp_path / "in.png")
         assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--invert") == 2
         assert "--invert is for masks: give one" in the_message(capsys)
+
+
+class TestShapes:
+    """Masks that are drawn by arguments."""
+
+    def complete(self, folder: Path, photo: Path, model: str, *options: str) -> np.ndarray:
+        """Which pixels differ."""
+        assert run("inpaint", photo, *options, "-o", folder / "out.png", "--model", model) == 0
+        return (np.asarray(opened(folder / "out.png")) != samples(3)).any(2)
+
+    def test_boxes(self, tmp_path, photo, tiny_model, capsys):
+        changed = self.complete(tmp_path, photo, tiny_model, "--box", "12,10,12,16", "--box", "30,40,50,50")
+        wanted = MASK.copy()
+        wanted[40:, 30:] = True
+        assert not changed[~wanted].any() and changed[wanted].mean() > 0.9
+        assert capsys.readouterr().err == ""
+
+    def test_a_polygon_and_a_box(self, tmp_path, photo, tiny_model):
+        corners = ["12,10", "23,10", "23,25", "12,25"]
+        changed = self.complete(tmp_path, photo, tiny_model, "--polygon", *corners, "--box", "0,0,3,2")
+        wanted = MASK.copy()
+        wanted[:2, :3] = True
+        assert not changed[~wanted].any() and changed[wanted].mean() > 0.9
+
+    def test_all_but_the_box(self, tmp_path, photo, tiny_model):
+        changed = self.complete(tmp_path, photo, tiny_model, "--box", "12,10,12,16", "--invert")
+        assert not changed[MASK].any() and changed[~MASK].mean() > 0.9
+
+    def test_they_are_places_in_the_picture_as_it_is_seen(self, tmp_path, tiny_model):
+        photo = saved(samples(3), tmp_path / "turned.png", exif=ROTATED.tobytes())
+        changed = self.complete(tmp_path, photo, tiny_model, "--box", "40,0,8,3")
+        assert changed[:3, :8].any() ^ changed[-8:, :3].any(), "the top right corner, wherever it is stored"
+        assert not np.rot90(changed, -1)[3:].any() and not np.rot90(changed, -1)[:, :40].any()
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--box", "40,0,5,5"], "the box (40, 0, 5, 5) lies outside of the picture, which is 40x48"),
+            (["--box", "1,2,3,0"], "a box is (left, top, width, height)"),
+            (["--polygon", "1,2", "3,4"], "a polygon is three or more points (x, y)"),
+            (["mask.png", "--box", "1,2,3,4"], "MASK as well as --box"),
+            (["--box=-9,-9,99,99"], "covers the whole picture"),
+        ],
+    )
+    def test_wrong_shapes(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, options, words):
+        monkeypatch.chdir(tmp_path)
+        assert run("inpaint", "photo.png", *options, "-o", "out.png", "--model", tiny_model) == 2
+        assert words in the_message(capsys)
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    @pytest.mark.parametrize("options", [["--box", "1,2,3"], ["--box", "a,b,c,d"], ["--polygon", "1,2", "3,4,5"]])
+    def test_what_is_no_shape(self, capsys, options):
+        assert run("inpaint", "photo.png", *options, "-o", "out.png") == 2
+        assert f"{options[-1]!r} is not" in capsys.readouterr().err
+
+    def test_who_has_no_mask_learns_of_them(self, tmp_path, photo, capsys):
+        assert run("inpaint", photo, "-o", tmp_path / "out.png") == 2
+        message = the_message(capsys)
+        assert "--box" in message and "--polygon" in message
+
+
+class TestPlaces:
+    """A folder for the result, standard input and output."""
+
+    def test_in_a_folder_the_result_has_the_picture_s_name(self, tmp_path, photo, mask, tiny_model, capsys):
+        (tmp_path / "results").mkdir()
+        saved(samples(3), tmp_path / "scan.tif")
+        for source, name in ((photo, "photo.png"), (tmp_path / "scan.tif", "scan.png")):
+            arguments = ["inpaint", source, mask, "-o", tmp_path / "results", "--model", tiny_model]
+            assert run(*arguments) == 0
+            assert capsys.readouterr().out == f"{tmp_path / 'results' / name}\n"
+            assert run(*arguments) == 2
+            assert f"{name}' exists; --force overwrites it" in the_message(capsys)
+        assert names(tmp_path / "results") == ["photo.png", "scan.png"]
+
+    @pytest.mark.parametrize("source", ["photo", "mask"])
+    def test_standard_input_and_output(self, tmp_path, photo, mask, tiny_model, source):
+        arguments = ["-", mask] if source == "photo" else [photo, "-"]
+        command = [sys.executable, "-m", "glcic_hub", "inpaint", *map(str, arguments), "-o", "-", "--model", tiny_model]
+        data = (photo if source == "photo" else mask).read_bytes()
+        environment = os.environ | {"PYTHONPATH": str(Path(glcic_hub.__file__).parents[1])}
+        done = subprocess.run(command, input=data, env=environment, capture_output=True, timeout=120, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, b"")
+        result = np.asarray(Image.open(io.BytesIO(done.stdout)))
+        np.testing.assert_array_equal(result[~MASK], samples(3)[~MASK])
+        assert (result[MASK] != samples(3)[MASK]).any()
+        assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["-", "-", "-o", "out.png"], "IMAGE and MASK cannot both be -"),
+            (["-", "mask.png", "-o", "."], "has no name: give a file"),
+            (["-", "mask.png", "-o", "-", "--quality", "90"], "PNG is always exact"),
+            (["-", "mask.png", "-o", "out.png"], "cannot use 'standard input': it is empty"),
+        ],
+    )
+    def test_wrong_use(self, tmp_path, mask, arguments, words):
+        done = glcic("inpaint", *arguments, cwd=tmp_path, stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in done.stderr and done.stderr.count("\n") == 1
+        assert names(tmp_path) == ["mask.png"]
 
 
 class TestSettings:

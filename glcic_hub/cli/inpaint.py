@@ -6,16 +6,18 @@ from pathlib import Path
 
 from glcic_hub.bar import share_bar
 from glcic_hub.cli import options
-from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
+from glcic_hub.cli.checks import check_may_write, check_quality, format_of, say
+from glcic_hub.cli.places import STANDARD, box, file_in, hand_over, point, source_of
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
-from glcic_hub.picture_files import PictureFile
-from glcic_hub.workflow import complete, file_of, load_completer, read_pair
+from glcic_hub.errors import WrongUse
+from glcic_hub.workflow import Shapes, complete, file_of, load_completer, read_pair
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "inpaint",
+        usage="%(prog)s IMAGE [MASK] -o OUT [options]",
         help="complete a picture",
         description=INPAINT_DESCRIPTION,
         epilog=INPAINT_EPILOG,
@@ -26,7 +28,29 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "mask", metavar="MASK", type=Path, nargs="?", help="white = fill; without it the transparency of IMAGE"
     )
     command.add_argument(
-        "-o", "--out", metavar="OUT", type=Path, required=True, help=f"the result: a {RESULT_SUFFIXES} file"
+        "--box",
+        metavar="LEFT,TOP,WIDTH,HEIGHT",
+        type=box,
+        action="append",
+        default=[],
+        help="fill this rectangle, without a MASK; pixels from the top left corner; may be given several times",
+    )
+    command.add_argument(
+        "--polygon",
+        metavar="X,Y",
+        type=point,
+        nargs="+",
+        action="append",
+        default=[],
+        help="fill what these three or more points enclose, without a MASK; may be given several times",
+    )
+    command.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help=f"the result: a {RESULT_SUFFIXES} file, or a folder, in which it gets the name of IMAGE",
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)
@@ -36,22 +60,25 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, complete, write."""
-    settings = options.settings_of(args, format_of(args.out))
+    out = file_in(args.out, args.image)
+    settings = options.settings_of(args, "PNG" if out == STANDARD else format_of(out))
     check_quality(args.quality, settings.file_format)
-    for path in (args.image, args.mask):
-        if path is not None:
-            check_is_readable(path)
-    check_may_write(args.out, args.force)
+    shapes = Shapes(args.box, args.polygon) if args.box or args.polygon else None
+    if args.mask and shapes:
+        raise WrongUse("MASK as well as --box or --polygon says what is to be filled: give one of the two")
+    if args.image == args.mask == STANDARD:
+        raise WrongUse("IMAGE and MASK cannot both be -: only one picture comes through standard input")
+    photo, mask = source_of(args.image), source_of(args.mask) if args.mask else shapes
+    if out != STANDARD:
+        check_may_write(out, args.force)
 
-    photo_file, mask_file = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
     tell = functools.partial(say, args)
-    picture, mask = read_pair(photo_file, mask_file, settings.file_format, settings.invert, tell)
-    if mask.any():
+    picture, hole = read_pair(photo, mask, settings.file_format, settings.invert, tell)
+    if hole.any():
         completer = load_completer(settings)
         with share_bar() as show:
-            result = complete(completer, picture, mask, settings, show)
+            result = complete(completer, picture, hole, settings, show)
     else:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
-    write(args.out, file_of(result, settings))
-    print(args.out)
+    hand_over(out, file_of(result, settings))

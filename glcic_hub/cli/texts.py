@@ -30,12 +30,17 @@ The paths of the results go to stdout, everything else to stderr. A run that fai
 existing one as it was.
 """
 
-DESCRIPTION = "Completes pictures (inpainting) with the GLCIC network of Iizuka et al. 2017."
+DESCRIPTION = """\
+  glcic inpaint photo.jpg mask.png -o out.jpg             fills what is white in mask.png
+  glcic inpaint photo.jpg --box 120,80,60,40 -o out.jpg   fills a rectangle: left, top, width, height
+  glcic batch photos --masks masks -o completed           fills a folder of photos
+
+Completes pictures (inpainting) with the GLCIC network of Iizuka et al. 2017.
+"""
 
 EPILOG = f"""\
-examples:
+more:
   glcic demo                                   completes a photo that comes with scikit-image
-  glcic inpaint photo.jpg mask.png -o out.png  fills what is white in mask.png
   glcic inpaint --help                         masks, formats and more examples
   glcic batch --help                           whole folders and tar files, in several processes
   glcic convert --help                         checkpoints of other implementations, and how exact the result is
@@ -44,6 +49,10 @@ examples:
 {EXIT_CODES}"""
 
 INPAINT_DESCRIPTION = """\
+  glcic inpaint photo.jpg mask.png -o completed.jpg
+  glcic inpaint photo.jpg --box 120,80,60,40 -o completed.jpg
+  glcic inpaint cutout.png -o completed.png                      the transparent part is filled
+
 Fills the hole in IMAGE. OUT has the size of IMAGE, and outside the hole the pixels of IMAGE, bit for bit
 (.png and lossless .webp).
 """
@@ -57,7 +66,13 @@ the mask:
   be filled. A mask of greys without any white is refused.
   Without MASK the transparency of IMAGE is the mask: every pixel that is not fully opaque is filled, and OUT is
   opaque. With MASK, transparency in IMAGE stays as it is.
+  --box and --polygon draw the mask; each may be given several times. They count pixels from the top left corner of
+  IMAGE as it is seen: LEFT,TOP,WIDTH,HEIGHT for a box, X,Y for each point of a polygon.
   A black mask is no error: the picture is written as it is, with a message.
+
+files:
+  Where OUT is a folder, the result gets the name of IMAGE in it. IMAGE or MASK can be -, which is standard input. Where
+  OUT is -, a PNG goes to standard output.
 
 formats, by the suffix of OUT:
 {_formats()}
@@ -65,8 +80,9 @@ formats, by the suffix of OUT:
   Colour pictures of 16 bits a channel are read as 8 bits.
 
 examples:
-  glcic inpaint photo.jpg mask.png -o completed.png
-  glcic inpaint cutout.png -o completed.png                      the transparent part is filled
+  glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed
+  glcic inpaint photo.jpg --polygon 120,80 180,85 150,140 -o completed.png
+  glcic inpaint - mask.png -o -                                  from standard input to standard output
   glcic inpaint photo.jpg mask.png -o photo.jpg --force          replaces the input
   glcic inpaint photo.png mask.png -o small.webp --quality 80    lossy
   glcic inpaint photo.png mask.png -o out.png --model ./my-model --blend none
@@ -131,9 +147,13 @@ examples:
 {EXIT_CODES}"""
 
 BATCH_DESCRIPTION = """\
-Completes all pictures of folders (with their sub-folders) and of uncompressed tar files, in several processes. The
-results have the names of the pictures, with the suffix of their format. What OUT has already is left out: after an
-interruption of any kind the same command goes on.
+  glcic batch photos --masks masks -o completed
+  glcic batch *.jpg --masks logo.png -o completed                one mask for all
+  glcic batch cutouts -o filled                                  the transparent parts are filled
+
+Completes pictures: single files, folders (with their sub-folders) and uncompressed tar files, in several processes.
+The results have the names of the pictures, with the suffix of their format. What OUT has already is left out: after
+an interruption of any kind the same command goes on.
 """
 
 BATCH_EPILOG = f"""\
@@ -143,8 +163,9 @@ the pictures:
 
 the masks:
   In MASKS each picture has a mask of the same name, sub-folders included; suffixes may differ. If MASKS is one picture,
-  it is the mask of all. Without --masks the transparency of each picture is filled. `glcic inpaint --help` says what
-  masks look like, and what the formats hold.
+  it is the mask of all. With --invert white = keep. Without --masks the transparency of each picture is filled.
+  `glcic inpaint --help` says what masks look like, and what the formats hold. Masks that look wrong are named at the
+  end.
 
 what goes wrong:
   A picture that cannot be completed (damaged, no mask, a mask of another size or over all of it) is named at the end,
@@ -163,9 +184,8 @@ several machines or GPUs:
   The result is the same, whatever the number of processes.
 
 examples:
-  glcic batch photos --masks masks -o completed
   glcic batch photos --masks logo.png -o completed --format jpg --quality 90
-  glcic batch cutouts -o filled                        the transparent parts are filled
+  glcic batch a.jpg b.jpg --masks a.png b.png -o completed
   glcic batch shards/*.tar --masks masks/*.tar -o completed
   torchrun --no-python --nproc-per-node 4 glcic batch photos --masks masks -o completed
 
