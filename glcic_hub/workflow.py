@@ -3,6 +3,7 @@
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,16 +62,56 @@ class Shapes:
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
     """The model of `Settings.model` in the type of `Settings.dtype`."""
     import torch
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 
+    is_offline = _is_on_the_hub(name) and not _is_hub_reached(name)
     try:
-        return GLCICModel.from_pretrained(name, dtype=getattr(torch, dtype) if dtype else None)
+        arguments = {"dtype": getattr(torch, dtype) if dtype else None, "local_files_only": is_offline}
+        return GLCICModel.from_pretrained(name, **arguments)
+    except LocalEntryNotFoundError as error:
+        embedded = ", ".join(embedded_models()) or "none"
+        raise FailedWork(
+            f"there is no model {name!r} on this machine (embedded: {embedded}; folders are given by their path), and "
+            "the Hub cannot be reached"
+        ) from error
     # HfHubHTTPError is an OSError; TypeError and ValueError are settings in config.json that do not fit.
     except (OSError, ValueError, TypeError) as error:
         embedded = ", ".join(embedded_models()) or "none"
         message = f"cannot load the model {name or DEFAULT_NAME!r} (embedded: {embedded}): {reason(error)}"
         raise FailedWork(message) from error
+
+
+def _is_on_the_hub(name: str | None) -> bool:
+    """Whether it can only be a Hub repository."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    from glcic_hub.model import embedded_models
+
+    if name is None or name in embedded_models() or os.path.isdir(name):
+        return False
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _is_hub_reached(name: str) -> bool:
+    """Asks once: downloads ask for most of a minute before they give up."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.constants import CONFIG_NAME
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(name, CONFIG_NAME))
+    except HfHubHTTPError:  # an answer, on which loading the model has more to say
+        return True
+    except Exception:  # noqa: BLE001 - of httpx or httpx2, as the release of huggingface_hub has it
+        return False
+    return True
 
 
 def load_completer(settings: Settings, number: int = 0) -> "Completer":

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -832,6 +833,18 @@ class TestFailedWork:
         message = the_message(capsys)
         assert "'no/such'" in message and "embedded: first, second" in message
         assert names(tmp_path) == ["mask.png", "photo.png"]
+
+    def test_a_mistyped_model_without_a_network_is_said_at_once(self, tmp_path, photo, mask):
+        """Nothing listens there; downloads are tried again for most of a minute, with a line each time."""
+        began = time.monotonic()
+        done = glcic(
+            *["inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", "glcic-scene"],
+            before="import os; os.environ.update(HF_ENDPOINT='http://127.0.0.1:9', HF_HUB_OFFLINE='0')",
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("glcic inpaint: there is no model 'glcic-scene' on this machine (embedded: ")
+        assert done.stderr.endswith("and the Hub cannot be reached\n") and done.stderr.count("\n") == 1
+        assert time.monotonic() - began < 30
 
     def test_an_unknown_model_on_the_hub(self, tmp_path, photo, mask, capsys, monkeypatch):
         import httpx
