@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
     suffix = f".{args.format}"
     settings = options.settings_of(args, WRITABLE[suffix])
     check_quality(args.quality, settings.file_format)
+    if args.invert and not args.masks:
+        raise WrongUse("--invert is for --masks: give some, or leave it out")
     check_is_no_file(args.out)
     share = share_of(os.environ)
     plan = make_plan(args.photos, args.masks, args.out, suffix, args.force, share)

@@ -281,6 +281,7 @@ class TestWrongUse:
             (["masks", "-o", "o" * 300], "File name too long"),
             (["masks", "-o", "out", "--quality", "5"], "PNG is always exact"),
             (["missing", "-o", "out"], "cannot read 'missing': No such file"),
+            (["photos2", "-o", "out", "--invert"], "--invert is for --masks"),
             (["photos2", "--masks", "done/a.png", "-o", "done"], "'done/a.png' would be written over an input"),
             (["photos2", "--masks", "done/a.png", "-o", "done", "--force"], "would be written over an input"),
         ],
