@@ -1,5 +1,6 @@
 """The command `glcic`: what it writes, what it says and how it fails."""
 
+import io
 import os
 import re
 import shlex
@@ -494,6 +495,28 @@ class TestOutputFile:
         (tmp_path / "out.png").symlink_to(target)
         assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model, "--force") == 0
         assert (tmp_path / "out.png").is_symlink() and opened(target).mode == "RGB"
+
+    @pytest.mark.parametrize(
+        ("code_page", "name", "said"),
+        [
+            ("cp1252", "\xe9\u56f3.png", b"\xe9\\u56f3.png"),
+            ("ascii", "\xe9\U0001f3a8.png", b"\\xe9\\U0001f3a8.png"),
+            ("cp932", "\u56f3 \udcff.png", "\u56f3 ".encode("cp932") + b"\xff.png"),  # a name that is no text
+            ("utf-8", "\u56f3 \udcff.png", "\u56f3 ".encode() + b"\xff.png"),
+            ("utf-16-le", "\u56f3\udcff.png", "\u56f3\\udcff.png".encode("utf-16-le")),
+        ],
+    )
+    def test_the_name_of_the_result_in_any_code_page(
+        self, tmp_path, photo, mask, tiny_model, monkeypatch, code_page, name, said
+    ):
+        """allosaurus 73: a traceback after the file was written, behind a pipe on Windows."""
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding=code_page, newline="")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run("inpaint", photo, mask, "-o", name, "--model", tiny_model) == 0
+        stdout.flush()
+        assert stdout.buffer.getvalue() == said + "\n".encode(code_page)
+        assert Path(name).is_file()
 
     def test_a_long_name_in_the_current_folder(self, tmp_path, photo, mask, tiny_model, monkeypatch):
         monkeypatch.chdir(tmp_path)
