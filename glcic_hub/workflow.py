@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
+from glcic_hub.opening import pixel_limit
 from glcic_hub.picture_files import PictureFile
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Settings:
         options: how holes are filled.
         file_format: a value of `formats.WRITABLE`.
         quality: 1 to 100, see `formats.encoded`.
+        max_megapixels: how many million pixels a picture may have; what Pillow allows without it.
     """
 
     model: str | None = None
@@ -42,6 +44,7 @@ class Settings:
     options: FillOptions = FillOptions()
     file_format: str = "PNG"
     quality: int | None = None
+    max_megapixels: int | None = None
 
 
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
@@ -77,24 +80,28 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
         raise WrongUse(str(error)) from error
 
 
-def read_pair(photo: PictureFile, mask: PictureFile | None, file_format: str) -> "tuple[Picture, np.ndarray]":
+def read_pair(
+    photo: PictureFile, mask: PictureFile | None, file_format: str, max_megapixels: int | None = None
+) -> "tuple[Picture, np.ndarray]":
     """The picture, which fits into the format, and its mask, bool (H, W), True = fill.
 
-    Without a mask's file the transparency is the mask, and the picture comes without it.
+    Without a mask's file the transparency is the mask, and the picture comes without it. `max_megapixels`: see
+    `Settings`.
     """
     from glcic_hub import images, masks
 
-    with _naming(photo):
-        image = photo.load()
-        if mask is None:
-            bool_mask = masks.from_transparency(image)
-            if bool_mask is None:
-                raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
-            image = without_transparency(image)
-        picture = images.read(image)
-    if mask is not None:
-        with _naming(mask):
-            bool_mask = masks.read(mask.load(), picture.size)
+    with pixel_limit(max_megapixels):
+        with _naming(photo):
+            image = photo.load()
+            if mask is None:
+                bool_mask = masks.from_transparency(image)
+                if bool_mask is None:
+                    raise WrongUse(f"{quoted(photo.label)} has no transparency that could be the mask: give a mask")
+                image = without_transparency(image)
+            picture = images.read(image)
+        if mask is not None:
+            with _naming(mask):
+                bool_mask = masks.read(mask.load(), picture.size)
     try:
         check_fits(picture.image, file_format)
     except ValueError as error:

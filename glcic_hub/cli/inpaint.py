@@ -7,6 +7,7 @@ from glcic_hub.bar import share_bar
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
+from glcic_hub.errors import quoted
 from glcic_hub.picture_files import PictureFile
 from glcic_hub.workflow import complete, file_of, load_completer, read_pair
 
@@ -30,6 +31,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)
     options.add_filling(command)
+    options.add_reading(command)
     command.set_defaults(run=run)
 
 
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     check_may_write(args.out, args.force)
 
     photo_file, mask_file = (path and PictureFile(path, path.name) for path in (args.image, args.mask))
-    picture, mask = read_pair(photo_file, mask_file, settings.file_format)
+    picture, mask = read_pair(photo_file, mask_file, settings.file_format, settings.max_megapixels)
     if mask.any():
         completer = load_completer(settings)
         with share_bar() as show:
@@ -52,4 +54,8 @@ def run(args: argparse.Namespace) -> None:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
     write(args.out, file_of(result, settings))
+    if picture.frame_count > 1:
+        from glcic_hub.images import first_alone
+
+        say(args, f"{quoted(args.image)} {first_alone(picture.frame_count)}")
     print(args.out)

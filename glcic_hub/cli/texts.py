@@ -58,8 +58,12 @@ the mask:
 
 formats, by the suffix of OUT:
 {_formats()}
-  EXIF, ICC profile and dpi are kept (WebP has no field for dpi). Of an animated picture the first frame is taken.
-  Colour pictures of 16 bits a channel are read as 8 bits.
+  What the file of IMAGE says about it is kept as far as OUT has a place for it: EXIF, XMP and ICC data; dpi (not in
+  WebP); IPTC data and comments (.png, .jpg); texts, gAMA, cHRM and sRGB of PNG files (.png).
+  What goes: small pictures of IMAGE in these data, which still show what was filled; XMP and IPTC data of more than
+  64 kB (.jpg); packed texts of PNG files of more than 1 MB; tags of TIFF files that EXIF does not have.
+  Of a file with several frames, pages or layers the first one is completed, with a message.
+  HEIC pictures are read after pip install "glcic-hub[heif]". Colour pictures of 16 bits a channel are read as 8 bits.
 
 examples:
   glcic inpaint photo.jpg mask.png -o completed.png
@@ -142,6 +146,8 @@ the masks:
   In MASKS each picture has a mask of the same name, sub-folders included; suffixes may differ. If MASKS is one picture,
   it is the mask of all. Without --masks the transparency of each picture is filled. `glcic inpaint --help` says what
   masks look like, and what the formats hold.
+  With --mask-name masks are called otherwise: {{stem}} stands for the name of the picture without its suffix; a pattern
+  without a suffix means any. Without --masks they then lie beside the pictures, and are not taken for pictures.
 
 what goes wrong:
   A picture that cannot be completed (damaged, no mask, a mask of another size or over all of it) is named at the end,
@@ -163,6 +169,7 @@ examples:
   glcic batch photos --masks masks -o completed
   glcic batch photos --masks logo.png -o completed --format jpg --quality 90
   glcic batch cutouts -o filled                        the transparent parts are filled
+  glcic batch photos --mask-name "{{stem}}_mask.png" -o completed
   glcic batch shards/*.tar --masks masks/*.tar -o completed
   torchrun --no-python --nproc-per-node 4 glcic batch photos --masks masks -o completed
 
