@@ -150,8 +150,11 @@ def _metadata(image: "Image.Image", file_format: str) -> dict:
     return options | {"icc_profile": profile, "comment": comment}
 
 
-def _as_bytes(text: bytes | str | None) -> bytes | None:
-    return text.encode(errors="replace") if isinstance(text, str) else text
+def _as_bytes(text: object) -> bytes | None:
+    """Other kinds than bytes and str come from damaged files."""
+    if isinstance(text, str):
+        return text.encode(errors="replace")
+    return text if isinstance(text, bytes) else None
 
 
 def _for_jpeg(xmp: bytes | None, blocks: list[bytes]) -> dict:

@@ -7,6 +7,7 @@ It is kept as Pillow has it in `info` of JPEG and PNG files: `exif`, `xmp` and `
 import re
 import struct
 import warnings
+from contextlib import suppress
 
 from PIL import ExifTags, Image, IptcImagePlugin
 
@@ -122,17 +123,25 @@ def _blocks(data: bytes) -> dict[int, bytes]:
 
 
 def _exif_of_tiff(image: Image.Image) -> bytes | None:
-    try:
-        stored, kept = image.getexif(), Image.Exif()
-        for tag in _TIFF_TAGS.intersection(stored):
-            kept[tag] = stored[tag]
+    kept = Image.Exif()
+    with suppress(Exception):  # damaged EXIF data raise many kinds
+        stored = image.getexif()
+        values = {tag: stored[tag] for tag in sorted(_TIFF_TAGS.intersection(stored))}
         for inner in _INNER:
-            values = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
-            if values:
-                kept[inner] = values
-        return kept.tobytes() if kept else None
-    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds
-        return None
+            values[inner] = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
+        for tag, value in values.items():
+            if value and _can_be_written(tag, value):
+                kept[tag] = value
+    return kept.tobytes() if kept else None
+
+
+def _can_be_written(tag: int, value: object) -> bool:
+    alone = Image.Exif()
+    alone[tag] = value
+    try:
+        return bool(alone.tobytes())
+    except Exception:  # noqa: BLE001 - a value of another type than its tag's
+        return False
 
 
 def _blocks_of_tiff(image: Image.Image) -> dict[int, bytes]:

@@ -59,8 +59,8 @@ def limits_told() -> Iterator[None]:
     try:
         yield
     except Image.DecompressionBombError as error:
-        settings = "--max-megapixels (on the command line) or PIL.Image.MAX_IMAGE_PIXELS"
-        raise CannotRead(f"is too large to read; make it smaller, or raise the limit, {settings}: {error}") from error
+        remedy = "raise the limit by --max-megapixels (in Python: PIL.Image.MAX_IMAGE_PIXELS) or make it smaller"
+        raise CannotRead(f"is too large to read, {remedy}: {error}") from error
 
 
 @contextmanager

@@ -104,6 +104,25 @@ def test_exif_data_wherever_they_lie(data, out):
     assert not tags.keys() & {0x0100, 0x0111, 0x0117}  # how the samples lay in a TIFF file
 
 
+def test_tags_of_a_tiff_file_that_are_about_its_picture():
+    tags = exif()
+    tags[0x010E], tags[0x0110], tags[0x4746], tags[0x9C9B] = "words", "Model", 4, "title".encode("utf-16-le")
+    tags[0x830E], tags[0x87AF] = (0.5, 0.5, 0.0), (1, 1, 0, 1, 1024, 0, 1, 1)  # of GeoTIFF
+    tags[0x014A], tags[0x935C] = 8, JPEG  # where another picture lies, and Photoshop's layers
+    data = file_of("TIFF", exif=tags.tobytes())
+    stored = completed(data, "PNG").getexif()
+    for tag in (0x010E, 0x0110, 0x4746, 0x9C9B, 0x830E, 0x87AF, ARTIST, COPYRIGHT):
+        assert stored[tag] == opened(data).getexif()[tag]
+    assert not stored.keys() & {0x014A, 0x935C}
+
+
+def test_xmp_data_of_another_type_are_left_out():
+    upright = file_of("TIFF", tiffinfo={0x0112: 1})  # otherwise Pillow looks for it in the XMP data, and refuses
+    data = with_tag(upright, struct.Struct("<HHII"), 700, 4, (1, 2, 3))
+    for out in OUTPUTS:
+        assert "xmp" not in completed(data, out).info
+
+
 def test_exif_data_of_a_closed_file_with_pages(tmp_path):
     (tmp_path / "x.tif").write_bytes(file_of("TIFF", exif=exif().tobytes(), save_all=True, append_images=[photo()]))
     stored = images.read(tmp_path / "x.tif").image.getexif()

@@ -61,7 +61,8 @@ formats, by the suffix of OUT:
   What the file of IMAGE says about it is kept as far as OUT has a place for it: EXIF, XMP and ICC data; dpi (not in
   WebP); IPTC data and comments (.png, .jpg); texts, gAMA, cHRM and sRGB of PNG files (.png).
   What goes: small pictures of IMAGE in these data, which still show what was filled; XMP and IPTC data of more than
-  64 kB (.jpg); packed texts of PNG files of more than 1 MB; tags of TIFF files that EXIF does not have.
+  64 kB (.jpg); packed texts of PNG files of more than 1 MB; tags of TIFF files that EXIF does not have; all but dpi
+  and comments of formats other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.
   Of a file with several frames, pages or layers the first one is completed, with a message.
   HEIC pictures are read after pip install "glcic-hub[heif]". Colour pictures of 16 bits a channel are read as 8 bits.
 
