@@ -17,7 +17,15 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from glcic_hub import metadata
-from glcic_hub.opening import FRAMES, CannotRead, frame_count, is_limit_of_texts, limits_told, open_image
+from glcic_hub.opening import (
+    FIRST_ALONE,
+    MORE_FRAMES,
+    CannotRead,
+    has_more_frames,
+    is_limit_of_texts,
+    limits_told,
+    open_image,
+)
 
 OUTPUT_TYPES = ("pil", "np", "pt")
 CHANNEL_COUNTS = (1, 3, 4)
@@ -55,7 +63,7 @@ class Picture:
     orientation: the EXIF orientation of `image`, 1 to 8.
     values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
     tensor_dtype: the dtype of the floating point tensor that came in, else None.
-    frame_count: how many frames, pages or layers the file has that came in; the picture is the first alone.
+    has_more_frames: the file that came in has several frames, pages or layers; the picture is the first alone.
     """
 
     rgb: np.ndarray
@@ -63,7 +71,7 @@ class Picture:
     orientation: int = 1
     values: np.ndarray | None = None
     tensor_dtype: torch.dtype | None = None
-    frame_count: int = 1
+    has_more_frames: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -197,14 +205,9 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
     else:
         pictures = [read(images)]
     for index, picture in enumerate(pictures):
-        if picture.frame_count > 1:
-            warnings.warn(f"picture {index} {first_alone(picture.frame_count)}", stacklevel=3)
+        if picture.has_more_frames:
+            warnings.warn(f"picture {index} {FIRST_ALONE}", stacklevel=3)
     return pictures
-
-
-def first_alone(frame_count: int) -> str:
-    """What is said of a picture of several frames; it follows its name."""
-    return f"has {frame_count} frames, pages or layers: only the first is completed"
 
 
 def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
@@ -331,15 +334,14 @@ def _from_image(image: Image.Image) -> Picture:
     orientation = exif_orientation(image)
     kept = image.copy()
     kept.info = metadata.gathered(image)
-    frames = kept.info.pop(FRAMES, None)  # of a file that was opened here
-    if frames is None:
-        frames = 1 if image.tell() else frame_count(image)  # somebody who went to a later frame means that one
+    # Somebody who went to a later frame means that one.
+    has_more = kept.info.pop(MORE_FRAMES, False) or (not image.tell() and has_more_frames(image))
     if exif_orientation(kept) != orientation:  # EXIF data edited in memory is not copied.
         kept.info["exif"] = image.getexif().tobytes()
     source = _writable(kept)
     if source.mode not in SIXTEEN_BIT_MODES:
         rgb = turned(np.asarray(source if source.mode == "RGB" else source.convert("RGB")), orientation)
-        return Picture(np.ascontiguousarray(rgb), kept, orientation, frame_count=frames)
+        return Picture(np.ascontiguousarray(rgb), kept, orientation, has_more_frames=has_more)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(
@@ -349,7 +351,7 @@ def _from_image(image: Image.Image) -> Picture:
     wide = turned(np.stack([grey] * 3, axis=-1), orientation)
     rgb = np.rint(wide / 257).astype(np.uint8)
     values = wide.astype(np.float32) / np.float32(65535)
-    return Picture(np.ascontiguousarray(rgb), kept, orientation, values, frame_count=frames)
+    return Picture(np.ascontiguousarray(rgb), kept, orientation, values, has_more_frames=has_more)
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Picture:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 HEIF_INSTALL = 'pip install "glcic-hub[heif]"'
-FRAMES = "frame_count"
-"""The key in `info` of how many frames, pages or layers a file has, if more than one."""
+MORE_FRAMES = "has_more_frames"
+"""The key in `info` of an image whose file has several frames, pages or layers."""
+
+FIRST_ALONE = "has several frames, pages or layers: only the first is completed"
+"""What is said of such a file; it follows the name."""
 
 LARGEST_PROFILE = 2**24  # bytes of an ICC profile; those of printers have some millions
 
@@ -33,9 +36,10 @@ class CannotRead(ValueError):
 
 
 def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | None = None) -> "Image.Image":
-    """The picture in a file (its path or its bytes) as of `Image.open`, samples not yet decoded, `FRAMES` in `info`.
+    """The picture in a file (its path or its bytes) as of `Image.open`, its samples not yet decoded.
 
-    Compressed texts of a PNG file that are larger than Pillow unpacks are left out.
+    In its `info` is `MORE_FRAMES` where it has some. Compressed texts of a PNG file that are larger than Pillow unpacks
+    are left out.
 
     Raises:
         CannotRead: it is above a limit, or of a format that needs another package.
@@ -43,12 +47,10 @@ def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | Non
     """
     with limits_told():
         image = _opened(source, formats)
-        # Of these Pillow reads on to know, and where a file is damaged, it does not find back.
-        has_to_look = isinstance(getattr(type(image), "n_frames", None), property)
-        with _opened(source, formats) if has_to_look else nullcontext(image) as counted:
-            count = frame_count(counted)
-    if count > 1:
-        image.info[FRAMES] = count
+        # To know that of a GIF file Pillow reads on, and where the file is damaged, it does not find back.
+        with _opened(source, formats) if image.format == "GIF" else nullcontext(image) as looked_at:
+            if has_more_frames(looked_at):
+                image.info[MORE_FRAMES] = True
     return image
 
 
@@ -78,12 +80,12 @@ def pixel_limit(megapixels: int | None) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = former
 
 
-def frame_count(image: "Image.Image") -> int:
-    """How many frames, pages or layers the file of the image has, as far as they can be counted."""
+def has_more_frames(image: "Image.Image") -> bool:
+    """Whether the file of the image has several frames, pages or layers. They are not counted, which may take long."""
     try:
-        return getattr(image, "n_frames", 1)
+        return getattr(image, "is_animated", False)
     except Exception:  # noqa: BLE001 - damaged frames raise many kinds
-        return 1
+        return False
 
 
 def is_limit_of_texts(error: Exception) -> bool:

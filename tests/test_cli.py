@@ -378,7 +378,7 @@ class TestInpaint:
         out = tmp_path / "out.png"
         assert run("inpaint", tmp_path / name, mask, "-o", out, "--model", tiny_model, "--force") == 0
         said = capsys.readouterr()
-        sentence = f"'{tmp_path / name}' has {count} frames, pages or layers: only the first is completed"
+        sentence = f"'{tmp_path / name}' has several frames, pages or layers: only the first is completed"
         assert (said.out, said.err) == (f"{out}\n", f"glcic inpaint: {sentence}\n")
         assert getattr(opened(out), "n_frames", 1) == 1
 

@@ -83,7 +83,7 @@ class _Worker:
             return
         is_empty = not hole.any()
         result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(job_number, was_empty=is_empty, is_first_alone=picture.frame_count > 1)
+        report = Report(job_number, was_empty=is_empty, is_first_alone=picture.has_more_frames)
         self.writer.submit(self._step, job_number, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:

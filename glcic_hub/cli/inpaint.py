@@ -8,6 +8,7 @@ from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, check_may_write, check_quality, format_of, say, write
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
 from glcic_hub.errors import quoted
+from glcic_hub.opening import FIRST_ALONE
 from glcic_hub.picture_files import PictureFile
 from glcic_hub.workflow import complete, file_of, load_completer, read_pair
 
@@ -54,8 +55,6 @@ def run(args: argparse.Namespace) -> None:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
     write(args.out, file_of(result, settings))
-    if picture.frame_count > 1:
-        from glcic_hub.images import first_alone
-
-        say(args, f"{quoted(args.image)} {first_alone(picture.frame_count)}")
+    if picture.has_more_frames:
+        say(args, f"{quoted(args.image)} {FIRST_ALONE}")
     print(args.out)
