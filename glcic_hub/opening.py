@@ -62,7 +62,7 @@ def limits_told() -> Iterator[None]:
     try:
         yield
     except Image.DecompressionBombError as error:
-        remedy = "raise the limit by --max-megapixels (in Python: PIL.Image.MAX_IMAGE_PIXELS) or make it smaller"
+        remedy = "make it smaller or raise the limit by --max-megapixels (in Python: PIL.Image.MAX_IMAGE_PIXELS)"
         raise CannotRead(f"is too large to read, {remedy}: {error}") from error
 
 
