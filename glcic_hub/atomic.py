@@ -4,10 +4,14 @@ import errno
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".glcic-*.tmp"
 """The pattern of the names that files and folders have until they are whole; a killed process leaves them behind."""
+
+_NOT_OFFERED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -24,12 +28,24 @@ def write_whole(path: Path, data: bytes) -> None:
         with open(unfinished, "xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())  # Some file systems say only now that they are full.
+            with optional_call():
+                os.fsync(file.fileno())  # Some file systems say only now that they are full.
         if target.exists():
-            shutil.copymode(target, unfinished)
+            with optional_call():
+                shutil.copymode(target, unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def optional_call() -> Iterator[None]:
+    """What a drive may refuse because it has no such thing (permissions on CIFS, fsync in FUSE), as if it were done."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
 
 
 def unfinished_beside(target: Path) -> Path:

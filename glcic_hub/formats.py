@@ -5,16 +5,19 @@ Importing this module imports neither torch nor PIL, so that the command line ca
 
 import io
 import math
+import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, PngImagePlugin
 
 _READ = {
     "AVIF": (".avif", ".avifs"),
     "BMP": (".bmp",),
     "DIB": (".dib",),
     "GIF": (".gif",),
+    "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
     "PNG": (".png", ".apng"),
@@ -26,7 +29,8 @@ _READ = {
 READABLE = {suffix: file_format for file_format, suffixes in _READ.items() for suffix in suffixes}
 """Suffix -> Pillow's name of the format: the files in folders and tar files that are taken for pictures.
 
-Of the others that Pillow knows, some are programs (PostScript), and some hold numbers of any range (.pfm).
+HEIF files are read where pillow-heif is installed. Of the other formats that Pillow knows, some are programs
+(PostScript), and some hold numbers of any range (.pfm).
 """
 
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -35,7 +39,11 @@ WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 JPEG_QUALITY = 95
 PNG_LEVEL = 2  # of zlib: three to four times as fast as Pillow's 6, for files 5 to 10 % larger
 
-_EXIF_HEADER = b"Exif\0\0"
+_JPEG_SEGMENT = 2**16 - 3  # bytes, without those of its length
+_XMP_HEADER_LENGTH = 29
+_PHOTOSHOP_HEADER = b"Photoshop 3.0\0"
+_LONGEST_KEYWORD = 79  # of a text in a PNG file
+_NO_TEXTS = {"compression", "xmp", "XML:com.adobe.xmp"}  # other str in `info`
 
 # Modes that Pillow writes in a format without changing a sample. CMYK, 16 bits and alpha are looked at before.
 _WRITTEN_AS_THEY_ARE = {
@@ -65,13 +73,13 @@ def check_fits(image: "Image.Image", file_format: str) -> None:
 
 
 def encoded(image: "Image.Image", file_format: str, quality: int | None = None) -> bytes:
-    """The bytes of an image file, with the EXIF data, ICC profile and dpi of `image`.
+    """The bytes of an image file, with what is known about the picture of `image`, as far as the format holds it.
 
     `file_format` is a value of `WRITABLE`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
     it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
-    options = _metadata(image)
+    options = _metadata(image, file_format)
     if file_format == "JPEG":
         options |= {"quality": quality or JPEG_QUALITY, "subsampling": 0}
     elif file_format == "WEBP":
@@ -118,16 +126,77 @@ def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _metadata(image: "Image.Image") -> dict:
-    """EXIF, ICC profile and dpi as options of `Image.save`."""
-    options = {"exif": _exif(image), "dpi": image.info.get("dpi")}
+def _metadata(image: "Image.Image", file_format: str) -> dict:
+    """What is known about the picture, as far as the format has a place for it, as options of `Image.save`."""
+    from glcic_hub import metadata
+
+    info = image.info
+    options = {"exif": _exif(image), "xmp": _as_bytes(info.get("xmp")), "dpi": info.get("dpi")}
     if options["dpi"] and not all(math.isfinite(value) and 0 < value < 65536 for value in options["dpi"]):
         options["dpi"] = None  # Nonsense in a damaged file, which the encoders refuse.
+    blocks = metadata.photoshop_blocks(info.get("photoshop", {}))
+    if file_format == "JPEG":
+        options |= _for_jpeg(options["xmp"], blocks)
+    if file_format == "PNG":
+        options["pnginfo"] = _for_png(options.pop("xmp"), blocks, info)
     options = {key: value for key, value in options.items() if value}
-    profile = image.info.get("icc_profile")
+    profile = info.get("icc_profile")
     if profile and image.mode in ("RGB", "RGBA") and profile[16:20] in (b"GRAY", b"Lab ", b"CMYK"):
         profile = None  # Of a picture in other colours that had to become RGB.
-    return options | {"icc_profile": profile}  # Where it is None, too: PNG would take the one in info.
+    comment = _as_bytes(info.get("comment"))
+    if comment and len(comment) > _JPEG_SEGMENT:
+        comment = None
+    # Where they are None, too: the encoders would take those in info.
+    return options | {"icc_profile": profile, "comment": comment}
+
+
+def _as_bytes(text: object) -> bytes | None:
+    """Other kinds than bytes and str come from damaged files."""
+    if isinstance(text, str):
+        return text.encode(errors="replace")
+    return text if isinstance(text, bytes) else None
+
+
+def _for_jpeg(xmp: bytes | None, blocks: list[bytes]) -> dict:
+    """XMP and IPTC data, as far as the segments of a JPEG file hold them."""
+    segments = [_PHOTOSHOP_HEADER + block for block in blocks]
+    return {
+        "xmp": xmp if xmp and len(xmp) + _XMP_HEADER_LENGTH <= _JPEG_SEGMENT else None,
+        "extra": b"".join(
+            b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment
+            for segment in segments
+            if len(segment) <= _JPEG_SEGMENT
+        ),
+    }
+
+
+def _for_png(xmp: bytes | None, blocks: list[bytes], info: dict) -> "PngImagePlugin.PngInfo":
+    """The chunks that say how the colours are meant, XMP and IPTC data, and the texts."""
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    for kind, numbers, layout in (
+        (b"gAMA", [info.get("gamma")], ">I"),
+        (b"cHRM", info.get("chromaticity"), ">8I"),
+    ):
+        with suppress(TypeError, ValueError, OverflowError, struct.error):  # there is none, or nonsense
+            chunks.add(kind, struct.pack(layout, *(round(number * 100_000) for number in numbers)))
+    if info.get("srgb") in range(4):
+        chunks.add(b"sRGB", bytes([info["srgb"]]))
+    if xmp:
+        chunks.add_itxt("XML:com.adobe.xmp", xmp)
+    if blocks:
+        data = b"".join(blocks)
+        lines = [data[at : at + 36].hex() for at in range(0, len(data), 36)]
+        chunks.add_text("Raw profile type iptc", "\n".join(["", "iptc", f"{len(data):8}", *lines, ""]), zip=True)
+    texts = {key: text for key, text in info.items() if isinstance(text, str) and key not in _NO_TEXTS}
+    if isinstance(info.get("comment"), bytes):  # of a JPEG or GIF file
+        texts.setdefault("Comment", info["comment"].decode(errors="replace"))
+    for keyword, text in texts.items():
+        with suppress(UnicodeError):  # not of a file
+            if len(keyword) <= _LONGEST_KEYWORD:
+                chunks.add_text(keyword, text)
+    return chunks
 
 
 def _exif(image: "Image.Image") -> bytes | None:
@@ -135,12 +204,13 @@ def _exif(image: "Image.Image") -> bytes | None:
     from PIL import Image
 
     from glcic_hub import images
+    from glcic_hub.metadata import EXIF_HEADER
 
     stored = image.info.get("exif")
     alone = Image.new("L", (1, 1))
     alone.info["exif"] = stored
     if images.exif_orientation(alone) != images.exif_orientation(image):
         return image.getexif().tobytes()
-    if stored and not stored.startswith(_EXIF_HEADER):  # WebP files have none, and a JPEG file needs it.
-        return _EXIF_HEADER + stored
+    if stored and not stored.startswith(EXIF_HEADER):  # WebP files have none, and a JPEG file needs it.
+        return EXIF_HEADER + stored
     return stored

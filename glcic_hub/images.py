@@ -14,7 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import Image, UnidentifiedImageError
+
+from glcic_hub import metadata
+from glcic_hub.opening import (
+    FIRST_ALONE,
+    MORE_FRAMES,
+    CannotRead,
+    has_more_frames,
+    is_limit_of_texts,
+    limits_told,
+    open_image,
+)
 
 OUTPUT_TYPES = ("pil", "np", "pt")
 CHANNEL_COUNTS = (1, 3, 4)
@@ -25,7 +36,6 @@ _WRITABLE_MODE = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "CMYK", *SIX
 _WRITABLE_MODE |= {"1": "L", "La": "LA", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB"}
 _WRITABLE_MODE |= {"YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"}
 
-_ORIENTATION_TAG = 0x0112
 _TO_UPRIGHT = {
     1: lambda stored: stored,
     2: np.fliplr,
@@ -54,6 +64,7 @@ class Picture:
     values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
     tensor_dtype: the dtype of the floating point tensor that came in, else None.
     hidden: bool (H, W), upright, where the picture is fully transparent: nobody sees its colours; None: nowhere.
+    has_more_frames: the file that came in has several frames, pages or layers; the picture is the first alone.
     """
 
     rgb: np.ndarray
@@ -62,6 +73,7 @@ class Picture:
     values: np.ndarray | None = None
     tensor_dtype: torch.dtype | None = None
     hidden: np.ndarray | None = None
+    has_more_frames: bool = False
 
     @property
     def samples(self) -> np.ndarray:
@@ -151,8 +163,7 @@ class Picture:
         else:
             samples[mask, :3] = _eight_bit(fill[mask])
         result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
-        if "exif" in result.info:
-            result.info["exif"] = _without_thumbnail(result.info["exif"], self.orientation)
+        result.info = metadata.without_small_pictures(result.info, self.orientation)
         return result
 
 
@@ -188,42 +199,51 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
     """diffusers' `PipelineImageInput`: one picture, a list or tuple of pictures, or a batch.
 
     A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which picture of
-    several is wrong (counted from 0). ValueError if there is no picture.
+    several is wrong (counted from 0). ValueError if there is no picture. A warning names a file with several frames.
     """
     is_batch = isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
-    if not (is_batch or isinstance(images, (list, tuple))):
-        return [read(images)]
-    if len(images) == 0:
-        raise ValueError("there is no picture: the list or batch of pictures is empty")
-    pictures = []
-    for index, image in enumerate(images):
-        with errors_naming(f"picture {index}"):
-            pictures.append(read(image))
+    if is_batch or isinstance(images, (list, tuple)):
+        if len(images) == 0:
+            raise ValueError("there is no picture: the list or batch of pictures is empty")
+        pictures = []
+        for index, image in enumerate(images):
+            with errors_naming(f"picture {index}"):
+                pictures.append(read(image))
+    else:
+        pictures = [read(images)]
+    for index, picture in enumerate(pictures):
+        if picture.has_more_frames:
+            warnings.warn(f"picture {index} {FIRST_ALONE}", stacklevel=3)
     return pictures
 
 
-def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
-    """A PIL image with its samples in memory.
+def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
+    """A PIL image with its samples in memory; of a file (its path or its bytes) with all that is known about it in
+    `info` (`metadata.gathered`).
 
-    ValueError if it is too large, or a pipe or device; OSError if it cannot be read.
+    ValueError if it is too large, a pipe or device, or needs another package; OSError if it cannot be read.
     """
-    is_path = not isinstance(image, Image.Image)
+    is_file = not isinstance(image, Image.Image)
+    is_path = is_file and not isinstance(image, bytes)
     name = os.fspath(image) if is_path else getattr(image, "filename", "")
     picture = f"the picture {name!r}" if name else "the picture"
     if is_path and _is_pipe_or_device(image):
         raise ValueError(f"{picture} is a pipe or a device; save it as a file first")
     try:
-        with _warnings_of_pillow_off():
-            if is_path:
-                with Image.open(image) as opened:
+        with _warnings_of_pillow_off(), limits_told():
+            if is_file:
+                with open_image(image) as opened:
                     _load(opened)
+                    opened.info = metadata.gathered(opened)
                 image = opened
             else:
                 _load(image)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{picture} is too large to read, make it smaller: {error}") from error
+    except CannotRead as error:
+        raise ValueError(f"{picture} {error}") from error
     except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        raise OSError(f"{picture} is not readable, it is empty, damaged or not a picture") from error
     except Exception as error:  # The decoders raise SyntaxError, EOFError, struct.error and more.
         raise OSError(f"{picture} is not readable, it is damaged, closed or not a picture: {error}") from error
     if 0 in image.size:
@@ -247,39 +267,23 @@ def _is_pipe_or_device(path: str | os.PathLike) -> bool:
 
 def _load(image: Image.Image) -> None:
     if image.format == "EPS" and image.tile:  # Pillow would have Ghostscript run it, for as long as it likes
-        raise ValueError("it is a PostScript program and not a picture; save it as PNG first")
-    image.load()
+        raise CannotRead("is a PostScript program and not a picture; save it as PNG first")
+    try:
+        image.load()
+    except ValueError as error:
+        if not is_limit_of_texts(error):
+            raise
+        image.load()  # the samples are there; what is too large is a text behind them
 
 
 def exif_orientation(image: Image.Image) -> int:
     """1 to 8 as EXIF has it, of a loaded image (loading a TIFF file turns it); 1 where viewers find none they know."""
     try:
         with _warnings_of_pillow_off():
-            orientation = image.getexif().get(_ORIENTATION_TAG)
+            orientation = image.getexif().get(metadata.ORIENTATION_TAG)
         return orientation if orientation in _TO_UPRIGHT else 1
     except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds, and are no reason to refuse a picture.
         return 1
-
-
-def _without_thumbnail(exif: bytes, orientation: int) -> bytes:
-    """EXIF data without the camera's small picture, which still shows what was filled.
-
-    Of damaged data, which may hide one, `orientation` alone is left: without it XMP data would count.
-    """
-    try:
-        with _warnings_of_pillow_off():
-            tags, kept = Image.Exif(), Image.Exif()
-            for copy in (tags, kept):
-                copy.load(exif)
-            if not tags.get_ifd(ExifTags.IFD.IFD1):
-                return exif
-            for inner in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-                kept.get_ifd(inner)  # what has been read is written, all else is not
-            return kept.tobytes()
-    except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds
-        alone = Image.Exif()
-        alone[_ORIENTATION_TAG] = orientation
-        return alone.tobytes()
 
 
 def opacity(image: Image.Image) -> np.ndarray | None:
@@ -345,6 +349,9 @@ def _from_image(image: Image.Image) -> Picture:
         raise ValueError(f"pictures of mode {image.mode} are not supported; convert it to L or RGB")
     orientation = exif_orientation(image)
     kept = image.copy()
+    kept.info = metadata.gathered(image)
+    # Somebody who went to a later frame means that one.
+    has_more = kept.info.pop(MORE_FRAMES, False) or (not image.tell() and has_more_frames(image))
     if exif_orientation(kept) != orientation:  # EXIF data edited in memory is not copied.
         kept.info["exif"] = image.getexif().tobytes()
     source = _writable(kept)
@@ -352,7 +359,8 @@ def _from_image(image: Image.Image) -> Picture:
     hidden = None if alpha is None else _where_any(turned(alpha == 0, orientation))
     if source.mode not in SIXTEEN_BIT_MODES:
         rgb = turned(np.asarray(source if source.mode == "RGB" else source.convert("RGB")), orientation)
-        return Picture(np.ascontiguousarray(rgb), kept, orientation, hidden=hidden)
+        rgb = np.ascontiguousarray(rgb)
+        return Picture(rgb, kept, orientation, hidden=hidden, has_more_frames=has_more)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(
@@ -362,7 +370,8 @@ def _from_image(image: Image.Image) -> Picture:
     wide = turned(np.stack([grey] * 3, axis=-1), orientation)
     rgb = np.rint(wide / 257).astype(np.uint8)
     values = wide.astype(np.float32) / np.float32(65535)
-    return Picture(np.ascontiguousarray(rgb), kept, orientation, values, hidden=hidden)
+    rgb = np.ascontiguousarray(rgb)
+    return Picture(rgb, kept, orientation, values, hidden=hidden, has_more_frames=has_more)
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Picture:

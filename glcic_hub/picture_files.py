@@ -4,14 +4,13 @@
 neither torch nor PIL.
 """
 
-import io
 import os
 import posixpath
 import stat
 import tarfile
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +55,7 @@ class PictureFile:
         """
         from glcic_hub.images import load_image
 
-        return load_image(self.path if self.byte_count is None else opened(self._data()))
+        return load_image(self.path if self.byte_count is None else self._data())
 
     def decode(self) -> "Image.Image":
         """The picture upright, as RGB. OSError with its name if it cannot be read as one of the formats `READABLE`."""
@@ -66,7 +65,7 @@ class PictureFile:
     def size_in_pixels(self) -> tuple[int, int]:
         """(width, height) as the file's header says, not turned by EXIF. OSError as of `decode`."""
         with self._errors_named():
-            return opened(self._data(), READABLE.values()).size
+            return opened(self._data()).size
 
     def _data(self) -> bytes:
         if not stat.S_ISREG(os.stat(self.path).st_mode):
@@ -138,25 +137,29 @@ def decode_picture(data: bytes) -> "Image.Image":
     from glcic_hub import images
 
     try:
-        return Image.fromarray(images.read(opened(data, READABLE.values())).rgb)
+        return Image.fromarray(images.read(opened(data)).rgb)
     except ValueError as error:
         raise OSError(str(error)) from error
 
 
-def opened(data: bytes, formats: Collection[str] | None = None) -> "Image.Image":
-    """The picture in an encoded file, its samples not yet decoded; without `formats`, any that Pillow reads."""
-    from PIL import Image, UnidentifiedImageError
+def opened(data: bytes) -> "Image.Image":
+    """The picture in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
+    from PIL import UnidentifiedImageError
 
-    formats = formats and sorted(set(formats))
+    from glcic_hub.opening import CannotRead, open_image
+
+    formats = sorted(set(READABLE.values()))
     try:
         with warnings.catch_warnings(action="ignore"):  # of large pictures, which are welcome
-            return Image.open(io.BytesIO(data), formats=formats)
+            return open_image(data, formats)
+    except CannotRead as error:
+        raise OSError(f"it {error}") from error
     except UnidentifiedImageError as error:
-        raise OSError(f"it is empty, damaged, or none of {', '.join(formats or ['the common formats'])}") from error
+        raise OSError(f"it is empty, damaged, or none of {', '.join(formats)}") from error
     except MemoryError:
         raise
     except Exception as error:  # damaged headers raise many kinds: SyntaxError, struct.error, ...
-        raise OSError(f"its header is damaged, or it is too large: {error}") from error
+        raise OSError(f"its header is damaged: {error}") from error
 
 
 def _files_of_folder(folder: Path, found: Found) -> Iterator[PictureFile]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
+from glcic_hub.opening import pixel_limit
 from glcic_hub.picture_files import PictureFile
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Settings:
         file_format: a value of `formats.WRITABLE`.
         quality: 1 to 100, see `formats.encoded`.
         invert: masks are white where the picture is to be kept.
+        max_megapixels: how many million pixels a picture may have; what Pillow allows without it.
     """
 
     model: str | None = None
@@ -49,6 +51,7 @@ class Settings:
     file_format: str = "PNG"
     quality: int | None = None
     invert: bool = False
+    max_megapixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,40 +138,46 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
 def read_pair(
     photo: PictureFile,
     mask: PictureFile | Shapes | None,
-    file_format: str,
-    invert: bool = False,
+    settings: Settings,
     tell: Callable[[str], object] = warnings.warn,
 ) -> "tuple[Picture, np.ndarray]":
-    """The picture, which fits into the format, and its mask, bool (H, W), True = fill.
+    """The picture, which fits into the format of the results, and its mask, bool (H, W), True = fill.
 
     Without a mask's file the transparency is the mask, and the picture comes without it. What is doubtful about a mask
     (`masks.read_with_doubt`, `MOSTLY`) goes to `tell` in one sentence; where it leaves nothing to do it is an error.
     """
+    with pixel_limit(settings.max_megapixels):
+        picture, bool_mask, doubt = _read(photo, mask, settings.invert)
+    try:
+        check_fits(picture.image, settings.file_format)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    if doubt:
+        tell(doubt)
+    return picture, bool_mask
+
+
+def _read(
+    photo: PictureFile, mask: PictureFile | Shapes | None, invert: bool
+) -> "tuple[Picture, np.ndarray, str | None]":
+    """Picture, mask, and what is doubtful about the mask."""
     from glcic_hub import images, masks
 
     with _naming(photo):
         image = photo.load()
-        if mask is None:
+        if mask is not None:
+            picture = images.read(image)
+        elif invert:
+            raise WrongUse("--invert is for masks: give one, or leave it out")
+        else:
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
                 raise WrongUse(
                     f"{quoted(photo.label)} has no transparency that could be the mask: give a mask, "
                     "or draw it with --box or --polygon of glcic inpaint"
                 )
-            if invert:
-                raise WrongUse("--invert is for masks: give one, or leave it out")
-            image = without_transparency(image)
-        picture = images.read(image)
-    doubt = None
-    if mask is not None:
-        bool_mask, doubt = _mask_of(mask, picture.size, invert)
-    try:
-        check_fits(picture.image, file_format)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
-    if doubt:
-        tell(doubt)
-    return picture, bool_mask
+            return images.read(without_transparency(image)), bool_mask, None
+    return picture, *_mask_of(mask, picture.size, invert)
 
 
 def _mask_of(mask: PictureFile | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":

@@ -1,5 +1,6 @@
 """A file is written whole, or there is what was there before."""
 
+import errno
 import os
 import stat
 from fnmatch import fnmatch
@@ -49,3 +50,32 @@ def test_unfinished_names_are_new_hidden_and_of_the_pattern(tmp_path):
     names = [unfinished_beside(tmp_path / "a.png") for _ in range(2)]
     assert names[0] != names[1]
     assert all(name.parent == tmp_path and fnmatch(name.name, UNFINISHED) for name in names)
+
+
+def refusing(number: int):
+    """A call of the operating system that fails with this error, as some drives answer it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize("call", ["chmod", "fsync"])
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_drives_without_permissions_or_fsync_are_written(tmp_path, monkeypatch, call, number):
+    monkeypatch.setattr(os, call, refusing(number))
+    for data in (b"first", b"again"):
+        write_whole(tmp_path / "file", data)
+        assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_bytes() == data
+
+
+@pytest.mark.parametrize("call", ["chmod", "fsync"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
+def test_a_drive_that_is_full_or_broken_is_told(tmp_path, monkeypatch, call, number):
+    (tmp_path / "file").write_bytes(b"before")
+    monkeypatch.setattr(os, call, refusing(number))
+    with pytest.raises(OSError) as raised:
+        write_whole(tmp_path / "file", b"after")
+    assert raised.value.errno == number
+    assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_bytes() == b"before"

@@ -17,7 +17,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 import glcic_hub
 from glcic_hub import cli, demo
@@ -364,6 +364,44 @@ class TestInpaint:
             assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / out, "--model", tiny_model) == 0
             assert ("icc_profile" in opened(tmp_path / out).info) == kept
 
+    def test_what_the_file_says_is_kept(self, tmp_path, mask, tiny_model):
+        """The whole way; tests/test_metadata.py has every kind of data."""
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_text("Copyright", "somebody")
+        chunks.add(b"gAMA", (45455).to_bytes(4))
+        saved(samples(3), tmp_path / "in.png", pnginfo=chunks)
+        saved(samples(3), tmp_path / "in.tif", exif=ROTATED, save_all=True, append_images=[Image.new("L", (5, 5))])
+        assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "png.png", "--model", tiny_model) == 0
+        result = opened(tmp_path / "png.png")
+        assert result.text == {"Copyright": "somebody"} and result.info["gamma"] == 0.45455
+        saved(np.rot90(MASK, -1), tmp_path / "turned.png")
+        source, out = tmp_path / "in.tif", tmp_path / "tif.jpg"
+        assert run("inpaint", source, tmp_path / "turned.png", "-o", out, "--model", tiny_model) == 0
+        assert dict(opened(out).getexif()) == {0x010F: "Maker"}  # Pillow has turned it
+
+    @pytest.mark.parametrize(("name", "count"), [("in.tif", 3), ("in.gif", 2), ("in.png", 2)])
+    def test_of_several_frames_only_the_first_is_completed_and_that_is_said(
+        self, tmp_path, mask, tiny_model, capsys, name, count
+    ):
+        others = [Image.fromarray(np.roll(samples(3), number + 1, 0)) for number in range(count - 1)]
+        saved(samples(3), tmp_path / name, save_all=True, append_images=others)
+        out = tmp_path / "out.png"
+        assert run("inpaint", tmp_path / name, mask, "-o", out, "--model", tiny_model, "--force") == 0
+        said = capsys.readouterr()
+        sentence = f"'{tmp_path / name}' has several frames, pages or layers: only the first is completed"
+        assert (said.out, said.err) == (f"{out}\n", f"glcic inpaint: {sentence}\n")
+        assert getattr(opened(out), "n_frames", 1) == 1
+
+    def test_pictures_above_pillow_s_limit(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", HEIGHT * WIDTH // 2 - 1)
+        arguments = ["inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model]
+        assert run(*arguments) == 2
+        message = the_message(capsys)
+        assert "too large to read" in message and "--max-megapixels" in message and "damaged" not in message
+        assert run(*arguments, "--max-megapixels", "1") == 0
+        monkeypatch.undo()
+        assert opened(tmp_path / "out.png").size == (WIDTH, HEIGHT)
+
     def test_colours_under_transparency_are_kept(self, tmp_path, mask, tiny_model):
         rgba = samples(4)
         rgba[..., 3] = 0
@@ -671,6 +709,28 @@ class TestOutputFile:
         (tmp_path / "out.png").symlink_to(target)
         assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model, "--force") == 0
         assert (tmp_path / "out.png").is_symlink() and opened(target).mode == "RGB"
+
+    @pytest.mark.parametrize(
+        ("code_page", "name", "said"),
+        [
+            ("cp1252", "\xe9\u56f3.png", b"\xe9\\u56f3.png"),
+            ("ascii", "\xe9\U0001f3a8.png", b"\\xe9\\U0001f3a8.png"),
+            ("cp932", "\u56f3 \udcff.png", "\u56f3 ".encode("cp932") + b"\xff.png"),  # a name that is no text
+            ("utf-8", "\u56f3 \udcff.png", "\u56f3 ".encode() + b"\xff.png"),
+            ("utf-16-le", "\u56f3\udcff.png", "\u56f3\\udcff.png".encode("utf-16-le")),
+        ],
+    )
+    def test_the_name_of_the_result_in_any_code_page(
+        self, tmp_path, photo, mask, tiny_model, monkeypatch, code_page, name, said
+    ):
+        """allosaurus 73: a traceback after the file was written, behind a pipe on Windows."""
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding=code_page, newline="")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run("inpaint", photo, mask, "-o", name, "--model", tiny_model) == 0
+        stdout.flush()
+        assert stdout.buffer.getvalue() == said + "\n".encode(code_page)
+        assert Path(name).is_file()
 
     def test_a_long_name_in_the_current_folder(self, tmp_path, photo, mask, tiny_model, monkeypatch):
         monkeypatch.chdir(tmp_path)

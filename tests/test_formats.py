@@ -1,11 +1,14 @@
 """The lists of formats agree with Pillow; what the formats hold is tested with `glcic inpaint` in test_cli.py."""
 
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from glcic_hub.formats import READABLE, WRITABLE
 
 NOT_READ = {".pfm"}
 NOT_REGISTERED = {".mpo"}  # to Pillow a format of its own, whose files are JPEG files with more behind them
+
+register_heif_opener()
 
 
 def test_every_suffix_of_the_formats_that_are_read_is_read():

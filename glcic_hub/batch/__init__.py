@@ -37,13 +37,15 @@ class Outcome:
     """What became of a plan.
 
     Attributes:
-        completed: how many results were written; `empty` of them had nothing to fill and are as they came.
+        completed: how many results were written; `empty` of them had nothing to fill and are as they came, and of
+            `first_alone` the files have more frames or pages than the first, which was completed.
         failed: (what, one sentence) for each photo that has no result, those of the plan first.
         doubts: what may not be meant, each sentence once.
     """
 
     completed: int = 0
     empty: int = 0
+    first_alone: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     doubts: set[str] = field(default_factory=set)
 
@@ -99,6 +101,7 @@ def follow(
                     outcome.completed += 1
                     outcome.empty += report.was_empty
                     outcome.doubts.update(report.doubts)
+                    outcome.first_alone += report.is_first_alone
                 else:
                     fail(plan.jobs[report.job_number].photo.label, report.error)
                 bar.update()

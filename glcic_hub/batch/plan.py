@@ -1,6 +1,7 @@
 """What a batch is to do: which photo with which mask into which file, and what of it is this process's share."""
 
 import os
+import posixpath
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,9 @@ from glcic_hub.batch.sources import find_pictures
 from glcic_hub.errors import WrongUse, quoted, reason
 from glcic_hub.formats import READABLE
 from glcic_hub.picture_files import Found, PictureFile
+
+STEM = "{stem}"
+"""In the pattern of masks' names: the name of the photo without its suffix."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,15 @@ class Plan:
     problems: list[tuple[str, str]]
     ignored: Counter[str]
 
-    def add(self, job: Job, skip: bool, masks: str | None) -> None:
-        """Sort in one more photo; `skip`: it is done, `masks`: where its mask must be (None: it needs none)."""
+    def add(self, job: Job, skip: bool, masks: str | None, mask_name: str | None = None) -> None:
+        """Sort in one more photo; `skip`: it is done, `masks`: where its mask must be (None: it needs none).
+
+        `mask_name`: as of `make_plan`.
+        """
         if skip:
             self.done += 1
         elif masks and job.mask is None:
-            wanted = f"{PurePosixPath(job.photo.name).with_suffix('')}.*"
+            wanted = wanted_key(job.photo.name, mask_name) + ("" if _has_suffix(mask_name) else ".*")
             self.problems.append((job.photo.label, f"there is no mask for it: {quoted(wanted)} is not in {masks}"))
         else:
             self.jobs.append(job)
@@ -73,7 +80,13 @@ def share_of(environment: Mapping[str, str]) -> Share:
 
 
 def make_plan(
-    photos: Sequence[Path], masks: Sequence[Path] | None, out: Path, suffix: str, force: bool, share: Share
+    photos: Sequence[Path],
+    masks: Sequence[Path] | None,
+    out: Path,
+    suffix: str,
+    force: bool,
+    share: Share,
+    mask_name: str | None = None,
 ) -> Plan:
     """Look at names alone; no picture is opened and nothing is written.
 
@@ -85,19 +98,27 @@ def make_plan(
         suffix: of the results, with its dot.
         force: do again what is done.
         share: the shares together are all pictures, and no two have one in common, whatever is done already.
+        mask_name: what the mask of a photo is called, with "{stem}" for the photo's name without its suffix; its own
+            suffix may be missing. Masks are beside the photos if there are no `masks`, and not taken for photos then.
 
     Raises:
         WrongUse: there is nothing to do, or two files would be written to one place, or over an input.
     """
     for folder in (*photos, *(masks or ())):
         _check_is_apart(out, folder)
+    for_all = single_mask(masks)
+    if mask_name is not None and (STEM not in mask_name or for_all):
+        raise WrongUse(f"a mask name needs {STEM}, the name of the picture, and a folder of masks, not a single one")
     found = find_pictures(photos)
+    found_masks = find_pictures(masks) if masks and not for_all else Found()
+    if mask_name is not None and not masks:
+        masks, wanted = photos, {wanted_key(photo.name, mask_name) for photo in found.pictures}
+        found_masks.pictures = [file for file in found.pictures if key(file.name, mask_name) in wanted]
+        found.pictures = [file for file in found.pictures if key(file.name, mask_name) not in wanted]
+    mask_of = by_key(found_masks.pictures, mask_name)
     if not found.pictures and not found.problems:
         raise WrongUse(_nothing_found(photos, found))
     outs = [out / name for name in result_names(found.pictures, suffix, out)]
-    for_all = single_mask(masks)
-    found_masks = find_pictures(masks) if masks and not for_all else Found()
-    mask_of = by_key(found_masks.pictures)
     read = (*found.pictures, *found_masks.pictures, *([for_all] if for_all else ()))
     inputs = {os.path.realpath(path) for path in {file.path for file in read}}
 
@@ -106,8 +127,8 @@ def make_plan(
         is_done = os.path.isfile(path)  # False where the name is too long, which writing will say
         if is_done and os.path.realpath(path) in inputs:
             raise WrongUse(f"{quoted(path)} would be written over an input: choose another folder with -o")
-        mask = for_all or mask_of.get(key(photo.name))
-        plan.add(Job(photo, mask, path), is_done and not force, _names(masks) if masks else None)
+        mask = for_all or mask_of.get(wanted_key(photo.name, mask_name))
+        plan.add(Job(photo, mask, path), is_done and not force, _names(masks) if masks else None, mask_name)
     return plan
 
 
@@ -118,11 +139,11 @@ def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
     return None
 
 
-def by_key(masks: Sequence[PictureFile]) -> dict[str, PictureFile]:
-    """The masks by the `key` of their photo. WrongUse if a photo has two."""
+def by_key(masks: Sequence[PictureFile], mask_name: str | None = None) -> dict[str, PictureFile]:
+    """The masks by their `key`. WrongUse if a photo has two."""
     mask_of = {}
     for mask in masks:
-        other = mask_of.setdefault(key(mask.name), mask)
+        other = mask_of.setdefault(key(mask.name, mask_name), mask)
         if other is not mask:
             raise WrongUse(
                 f"{quoted(other.label)} and {quoted(mask.label)} are masks of the same photo: take one of them away"
@@ -130,9 +151,26 @@ def by_key(masks: Sequence[PictureFile]) -> dict[str, PictureFile]:
     return mask_of
 
 
-def key(name: str) -> str:
-    """What photo and mask have in common: the name without its suffix, letters with accents always written alike."""
-    return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
+def key(name: str, mask_name: str | None = None) -> str:
+    """Under what a mask is found: its name, without its suffix unless `mask_name` (as of `make_plan`) has one.
+
+    Letters with accents are always written alike.
+    """
+    return _written_alike(name if _has_suffix(mask_name) else str(PurePosixPath(name).with_suffix("")))
+
+
+def wanted_key(photo: str, mask_name: str | None = None) -> str:
+    """The `key` of a photo's mask, which is in the folder of the photo."""
+    path = PurePosixPath(photo)
+    return _written_alike(posixpath.normpath(path.parent / (mask_name or STEM).replace(STEM, path.stem)))
+
+
+def _has_suffix(mask_name: str | None) -> bool:
+    return mask_name is not None and PurePosixPath(mask_name).suffix.lower() in READABLE
+
+
+def _written_alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> list[str]:

@@ -28,6 +28,7 @@ class Report(NamedTuple):
         job_number: which job, counted from 0; None where it was none of them.
         error: one sentence.
         was_empty: there was nothing to fill, and the picture was written as it was.
+        is_first_alone: the file has more frames or pages than the one that was completed.
         is_hopeless: every other job would fail, too.
         doubts: what may not be meant, one sentence each.
     """
@@ -35,6 +36,7 @@ class Report(NamedTuple):
     job_number: int | None
     error: str | None = None
     was_empty: bool = False
+    is_first_alone: bool = False
     is_hopeless: bool = False
     doubts: tuple[str, ...] = ()
 
@@ -76,7 +78,7 @@ class _Worker:
 
     def _read(self, job_number: int, job: Job) -> None:
         doubts = []
-        picture, hole = read_pair(job.photo, job.mask, self.settings.file_format, self.settings.invert, doubts.append)
+        picture, hole = read_pair(job.photo, job.mask, self.settings, doubts.append)
         self.network.submit(self._step, job_number, self._complete, job_number, job, picture, hole, tuple(doubts))
 
     def _complete(self, job_number: int, job: Job, picture, hole, doubts: tuple[str, ...]) -> None:
@@ -84,7 +86,7 @@ class _Worker:
             return
         is_empty = not hole.any()
         result = picture.image if is_empty else complete(self.completer, picture, hole, self.settings)
-        report = Report(job_number, was_empty=is_empty, doubts=doubts)
+        report = Report(job_number, was_empty=is_empty, is_first_alone=picture.has_more_frames, doubts=doubts)
         self.writer.submit(self._step, job_number, self._write, job, result, report)
 
     def _write(self, job: Job, result, report: Report) -> None:

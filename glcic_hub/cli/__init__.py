@@ -5,7 +5,9 @@ therefore inside the functions.
 """
 
 import argparse
+import codecs
 import sys
+from contextlib import suppress
 
 from glcic_hub import __version__
 from glcic_hub.cli import batch, convert, demo, export, inpaint
@@ -13,16 +15,34 @@ from glcic_hub.cli.checks import say
 from glcic_hub.cli.texts import DESCRIPTION, EPILOG
 from glcic_hub.errors import FailedWork, WrongUse
 
+_WRITABLE_NAMES = "glcic_hub.names"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command with these arguments (`sys.argv` without them); returns the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # names of files are bytes, which need not be text
-        sys.stdout.reconfigure(errors="surrogateescape")
     return exit_code(_parser().parse_args(argv))
+
+
+def _writable_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stdout gets for a character of a file's name that its code page has not.
+
+    Names are bytes, which need not be text: those come out as they are, unless the code page takes no single bytes.
+    All else is written as Python escapes it.
+    """
+    one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    with suppress(UnicodeError):
+        if not error.encoding.startswith(("utf-16", "utf-32")):
+            return codecs.lookup_error("surrogateescape")(one)
+    return codecs.backslashreplace_errors(one)
+
+
+codecs.register_error(_WRITABLE_NAMES, _writable_name)
 
 
 def exit_code(args: argparse.Namespace) -> int:
     """Run what was parsed, `args.run`; whatever ends it becomes a sentence and the exit code that it has."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors=_WRITABLE_NAMES)
     try:
         args.run(args)
     except WrongUse as error:

@@ -11,6 +11,7 @@ from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_qual
 from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.formats import WRITABLE
+from glcic_hub.opening import pixel_limit
 from glcic_hub.workflow import device_of
 
 FAILURES_SHOWN = 10
@@ -35,6 +36,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         help="the same, or one mask for all; without it the transparency of each picture",
     )
+    command.add_argument(
+        "--mask-name",
+        metavar="PATTERN",
+        help='what masks are called, such as "{stem}_mask.png"; without --masks they are beside the pictures',
+    )
     command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
     options.add_results(command)
     command.add_argument(
@@ -44,6 +50,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         help="how many, each with one thread (default: one a core, or four a GPU)",
     )
     options.add_filling(command)
+    options.add_reading(command)
     command.set_defaults(run=run)
 
 
@@ -56,10 +63,11 @@ def run(args: argparse.Namespace) -> None:
         raise WrongUse("--invert is for --masks: give some, or leave it out")
     check_is_no_file(args.out)
     share = share_of(os.environ)
-    plan = make_plan(args.photos, args.masks, args.out, suffix, args.force, share)
+    plan = make_plan(args.photos, args.masks, args.out, suffix, args.force, share, args.mask_name)
     if mask := single_mask(args.masks):
         try:
-            mask.load()
+            with pixel_limit(args.max_megapixels):
+                mask.load()
         except (OSError, ValueError) as error:
             raise WrongUse(f"cannot use {quoted(mask.label)}: {reason(error)}") from error
     if args.device and plan.jobs:
@@ -89,6 +97,8 @@ def sum_up(args: argparse.Namespace, plan: Plan, outcome: Outcome, errors: Path 
     """Say what became of the plan. FailedWork if not all is completed; `errors` is the file that says why."""
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
+    if outcome.first_alone:
+        say(args, f"{outcome.first_alone} of them have several frames or pages: only the first is completed")
     for doubt in sorted(outcome.doubts)[:DOUBTS_SHOWN]:
         say(args, doubt)
     if len(outcome.doubts) > DOUBTS_SHOWN:

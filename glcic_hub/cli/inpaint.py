@@ -9,7 +9,8 @@ from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_may_write, check_quality, format_of, say
 from glcic_hub.cli.places import STANDARD, box, file_in, hand_over, point, source_of
 from glcic_hub.cli.texts import INPAINT_DESCRIPTION, INPAINT_EPILOG, RESULT_SUFFIXES
-from glcic_hub.errors import WrongUse
+from glcic_hub.errors import WrongUse, quoted
+from glcic_hub.opening import FIRST_ALONE
 from glcic_hub.workflow import Shapes, complete, file_of, load_completer, read_pair
 
 
@@ -55,6 +56,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)
     options.add_filling(command)
+    options.add_reading(command)
     command.set_defaults(run=run)
 
 
@@ -72,8 +74,7 @@ def run(args: argparse.Namespace) -> None:
     if out != STANDARD:
         check_may_write(out, args.force)
 
-    tell = functools.partial(say, args)
-    picture, hole = read_pair(photo, mask, settings.file_format, settings.invert, tell)
+    picture, hole = read_pair(photo, mask, settings, functools.partial(say, args))
     if hole.any():
         completer = load_completer(settings)
         with share_bar() as show:
@@ -82,3 +83,5 @@ def run(args: argparse.Namespace) -> None:
         say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
         result = picture.image
     hand_over(out, file_of(result, settings))
+    if picture.has_more_frames:
+        say(args, f"{quoted(photo.label)} {FIRST_ALONE}")

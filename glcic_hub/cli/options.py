@@ -69,6 +69,17 @@ def add_quality(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Which pictures are read."""
+    parser.add_argument(
+        "--max-megapixels",
+        metavar="N",
+        type=_megapixels,
+        help="read pictures of up to N million pixels (default: 178, above which a small file may be made to fill the "
+        "memory)",
+    )
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     """What the results of many pictures are written as, and which of them."""
     choices = [suffix[1:] for suffix in WRITABLE]
@@ -78,7 +89,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
-    """What `add_filling` and `add_quality` were told."""
+    """What `add_filling`, `add_quality` and, where the command has it, `add_reading` were told."""
     return Settings(
         model=args.model,
         dtype=None if args.dtype == "auto" else args.dtype,
@@ -87,6 +98,7 @@ def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
         file_format=file_format,
         quality=args.quality,
         invert=args.invert,
+        max_megapixels=getattr(args, "max_megapixels", None),
     )
 
 
@@ -109,6 +121,10 @@ def pixels(text: str) -> int:
 def processes(text: str) -> int:
     """A number of processes."""
     return _whole_number(text, 1000)
+
+
+def _megapixels(text: str) -> int:
+    return _whole_number(text, 100_000)
 
 
 def _quality(text: str) -> int:

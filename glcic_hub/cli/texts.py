@@ -76,8 +76,13 @@ files:
 
 formats, by the suffix of OUT:
 {_formats()}
-  EXIF, ICC profile and dpi are kept (WebP has no field for dpi). Of an animated picture the first frame is taken.
-  Colour pictures of 16 bits a channel are read as 8 bits.
+  What the file of IMAGE says about it is kept as far as OUT has a place for it: EXIF, XMP and ICC data; dpi (not in
+  WebP); IPTC data and comments (.png, .jpg); texts, gAMA, cHRM and sRGB of PNG files (.png).
+  What goes: small pictures of IMAGE in these data, which still show what was filled; XMP and IPTC data of more than
+  64 kB (.jpg); packed texts of PNG files of more than 1 MB; tags of TIFF files that EXIF does not have; all but dpi
+  and comments of formats other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.
+  Of a file with several frames, pages or layers the first one is completed, with a message.
+  HEIC pictures are read after pip install "glcic-hub[heif]". Colour pictures of 16 bits a channel are read as 8 bits.
 
 examples:
   glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed
@@ -166,6 +171,8 @@ the masks:
   it is the mask of all. With --invert white = keep. Without --masks the transparency of each picture is filled.
   `glcic inpaint --help` says what masks look like, and what the formats hold. Masks that look wrong are named at the
   end.
+  With --mask-name masks are called otherwise: {{stem}} stands for the name of the picture without its suffix; a pattern
+  without a suffix means any. Without --masks they then lie beside the pictures, and are not taken for pictures.
 
 what goes wrong:
   A picture that cannot be completed (damaged, no mask, a mask of another size or over all of it) is named at the end,
@@ -186,6 +193,7 @@ several machines or GPUs:
 examples:
   glcic batch photos --masks logo.png -o completed --format jpg --quality 90
   glcic batch a.jpg b.jpg --masks a.png b.png -o completed
+  glcic batch photos --mask-name "{{stem}}_mask.png" -o completed
   glcic batch shards/*.tar --masks masks/*.tar -o completed
   torchrun --no-python --nproc-per-node 4 glcic batch photos --masks masks -o completed
 

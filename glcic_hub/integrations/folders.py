@@ -18,7 +18,7 @@ from glcic_hub.atomic import UNFINISHED, write_whole
 from glcic_hub.batch.plan import Job, Plan, by_key, key, result_names
 from glcic_hub.errors import WrongUse, quoted, reason
 from glcic_hub.formats import READABLE
-from glcic_hub.picture_files import Found, PictureFile, list_pictures, opened
+from glcic_hub.picture_files import Found, PictureFile, list_pictures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -189,7 +189,7 @@ class StoredPicture:
         """As `PictureFile.load`."""
         from glcic_hub.images import load_image
 
-        return load_image(opened(self.folder.read(self.name)))
+        return load_image(self.folder.read(self.name))
 
 
 def make_plan(photos: Folder, masks: Folder, out: Folder, suffix: str, force: bool) -> Plan:

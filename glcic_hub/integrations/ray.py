@@ -41,7 +41,6 @@ from glcic_hub.errors import FailedWork, WrongUse, quoted, reason, sentence_of
 from glcic_hub.formats import WRITABLE
 from glcic_hub.images import load_image
 from glcic_hub.integrations.folders import Folder, folder_at, make_plan
-from glcic_hub.picture_files import opened
 from glcic_hub.workflow import Settings, complete, file_of, load_completer, load_model, read_pair
 
 ERRORS = "errors.jsonl"
@@ -92,7 +91,7 @@ class Complete:
         Raises:
             WrongUse, FailedWork: with one sentence.
         """
-        picture, hole = read_pair(photo, mask, self.settings.file_format, self.settings.invert)
+        picture, hole = read_pair(photo, mask, self.settings)
         if not hole.any():
             return file_of(picture.image, self.settings), True
         return file_of(complete(self.completer, picture, hole, self.settings), self.settings), False
@@ -112,7 +111,7 @@ class _Encoded:
     data: bytes
 
     def load(self) -> Image.Image:
-        return load_image(opened(self.data))
+        return load_image(self.data)
 
 
 class _Worker(Complete):

@@ -1,6 +1,7 @@
 """`glcic batch`: what it writes, what it says, and how a picture fails while the others go on."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,21 @@ from PIL import Image
 
 from glcic_hub import cli
 from glcic_hub.model import GLCICModel
-from tests.batch.conftest import HOLE, batch, end, files, make_photos, make_tar, opened, samples, save, start
+from tests.batch.conftest import (
+    HEIGHT,
+    HOLE,
+    ROOT,
+    WIDTH,
+    batch,
+    end,
+    files,
+    make_photos,
+    make_tar,
+    opened,
+    samples,
+    save,
+    start,
+)
 from tests.fills import filled
 
 LONG = "n" * 251
@@ -189,6 +204,23 @@ class TestOptions:
         with Image.open(tmp_path / "reference.jpg") as image:
             assert found == image.quantization
         assert "'photos/opaque.png' has no transparency" in (tmp_path / "out" / "errors.jsonl").read_text()
+
+    def test_masks_of_another_name_frames_and_large_pictures(self, tmp_path, model):
+        for name in ("a.tif", "b.png"):
+            pages = {"save_all": True, "append_images": [Image.new("L", (9, 9))]} if name == "a.tif" else {}
+            save(samples(3), tmp_path / "photos" / name, **pages)
+            save(HOLE, tmp_path / "photos" / f"{name[0]}_mask.png")
+        arguments = ["photos", "--mask-name", "{stem}_mask.png", "-o", "out", "--processes", "1", "--model", model]
+        small = f"from PIL import Image; Image.MAX_IMAGE_PIXELS = {HEIGHT * WIDTH // 2 - 1}"
+        (tmp_path / "sitecustomize.py").write_text(small)  # for the processes, too
+        place = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+        code, _, err = batch(tmp_path, *arguments, environment=place)
+        assert code == 1 and err.count("--max-megapixels") == 2, err
+        code, _, err = batch(tmp_path, *arguments, "--max-megapixels", "1", environment=place)
+        assert code == 0, err
+        assert "2 completed, 0 done before, 0 failed" in err
+        assert "1 of them have several frames or pages: only the first is completed" in err
+        assert sorted(files(tmp_path / "out")) == ["a.png", "b.png"]
 
     def test_error_files_of_other_runs_go_when_all_is_well(self, tmp_path, model):
         make_photos(tmp_path, 1)

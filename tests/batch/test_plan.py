@@ -22,9 +22,17 @@ def touch(*names: str) -> None:
         Path(name).write_text("")
 
 
-def plan(photos="photos", masks="masks", out="out", suffix=".png", force=False, share=Share()):  # noqa: B008
+def plan(
+    photos="photos",
+    masks="masks",
+    out="out",
+    suffix=".png",
+    force=False,
+    share=Share(),  # noqa: B008
+    mask_name=None,
+):
     photos, masks = ([Path(word) for word in words.split()] if words else None for words in (photos, masks))
-    return make_plan(photos, masks, Path(out), suffix, force, share)
+    return make_plan(photos, masks, Path(out), suffix, force, share, mask_name)
 
 
 def triples(made) -> list[tuple[str, str | None, str]]:
@@ -149,3 +157,45 @@ def test_shares_come_from_the_environment():
     for rank, world in (("2", "2"), ("-1", "2"), ("one", "2"), ("0", "")):
         with pytest.raises(WrongUse, match=f"RANK={rank}, WORLD_SIZE={world}"):
             share_of({"RANK": rank, "WORLD_SIZE": world})
+
+
+def test_masks_of_another_name(here):
+    touch("photos/a.jpg", "photos/sub/b.v2.webp", "masks/a_mask.png", "masks/a.png", "masks/sub/b.v2_mask.png")
+    assert triples(plan(mask_name="{stem}_mask.png")) == [
+        ("photos/a.jpg", "masks/a_mask.png", "out/a.png"),
+        ("photos/sub/b.v2.webp", "masks/sub/b.v2_mask.png", "out/sub/b.v2.png"),
+    ]
+
+
+def test_masks_beside_the_photos_are_no_photos(here):
+    touch("photos/a.jpg", "photos/a_mask.png", "photos/sub/b.png", "photos/sub/b_mask.png", "photos/c.jpg")
+    made = plan(masks="", mask_name="{stem}_mask.png")
+    assert triples(made) == [
+        ("photos/a.jpg", "photos/a_mask.png", "out/a.png"),
+        ("photos/sub/b.png", "photos/sub/b_mask.png", "out/sub/b.png"),
+    ]
+    assert made.problems == [("photos/c.jpg", "there is no mask for it: 'c_mask.png' is not in 'photos'")]
+
+
+def test_masks_in_a_folder_beside_the_photos(here):
+    touch("photos/a.jpg", "photos/masks/a.png", "photos/sub/b.jpg", "photos/sub/masks/b.png")
+    assert triples(plan(masks="", mask_name="masks/{stem}.png")) == [
+        ("photos/a.jpg", "photos/masks/a.png", "out/a.png"),
+        ("photos/sub/b.jpg", "photos/sub/masks/b.png", "out/sub/b.png"),
+    ]
+
+
+def test_masks_of_another_name_in_tar_files_and_with_accents(here):
+    touch("photos/é.jpg", unicodedata.normalize("NFD", "photos/é-m.png"))
+    make_tar(Path("1.tar"), here, ["photos/é.jpg", unicodedata.normalize("NFD", "photos/é-m.png")])
+    (job,) = plan("1.tar", masks="", mask_name="{stem}-m.png").jobs
+    assert (job.photo.name, unicodedata.normalize("NFC", job.mask.name)) == ("photos/é.jpg", "photos/é-m.png")
+
+
+@pytest.mark.parametrize(
+    ("masks", "pattern"), [("masks", "mask.png"), ("masks", "{name}.png"), ("m.png", "{stem}.png")]
+)
+def test_patterns_that_name_no_mask(here, masks, pattern):
+    touch("photos/a.jpg", "masks/a.png", "m.png")
+    with pytest.raises(WrongUse, match="{stem}"):
+        plan(masks=masks, mask_name=pattern)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,15 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 PRINT_IN_C = ("TIFF", "other")
+XMP = b'<x><xmp:Thumbnails><r image="/9j/4AAQ"/></xmp:Thumbnails><a b="c"/></x>'
+IPTC_BLOCKS = b"8BIM\4\4\0\0\0\0\0\x12\x1c\2\x05\0\5title\x1c\2\xc8\0\3\xff\xd8\xff"
+"""A Photoshop block with a title and a preview."""
 SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def photoshop_segment(blocks: bytes) -> bytes:
+    """The segment of a JPEG file that holds them."""
+    return b"\xff\xed" + struct.pack(">H", len(blocks) + 16) + b"Photoshop 3.0\0" + blocks
 
 
 @functools.cache
@@ -48,6 +57,12 @@ def valid_files() -> dict[str, list[bytes]]:
     words = PngImagePlugin.PngInfo()
     words.add_text("Title", "words")
     words.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="3"/>', zip=True)
+    colours = PngImagePlugin.PngInfo()
+    colours.add(b"gAMA", struct.pack(">I", 45455))
+    colours.add(b"cHRM", struct.pack(">8I", *range(30000, 38000, 1000)))
+    colours.add(b"sRGB", b"\1")
+    for kind, data in (("exif", exif), ("iptc", IPTC_BLOCKS), ("xmp", XMP)):
+        colours.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(data):8}\n{data.hex()}\n", zip=True)
 
     def saved(image: Image.Image, file_format: str, **options: object) -> bytes:
         buffer = io.BytesIO()
@@ -64,12 +79,14 @@ def valid_files() -> dict[str, list[bytes]]:
             saved(rgb, "PNG", transparency=tuple(map(int, noise[0, 0, :3]))),
             saved(sixteen, "PNG", transparency=5),
             saved(smooth, "PNG", exif=exif, icc_profile=profile, dpi=(72, 72), pnginfo=words),
+            saved(smooth, "PNG", pnginfo=colours),
             frames("PNG", duration=100),
         ],
         "JPEG": [
             *(saved(image, "JPEG") for image in (rgb, grey, rgb.convert("CMYK"))),
             saved(smooth, "JPEG", exif=exif, icc_profile=profile, dpi=(72, 72), comment="words"),
             saved(smooth, "JPEG", progressive=True, restart_marker_blocks=1),
+            saved(smooth, "JPEG", xmp=XMP, extra=photoshop_segment(IPTC_BLOCKS)),
         ],
         "WEBP": [
             *(saved(image, "WEBP", lossless=True) for image in (smooth, rgba)),
@@ -85,6 +102,7 @@ def valid_files() -> dict[str, list[bytes]]:
             ),
             saved(black_white, "TIFF", compression="group4"),
             saved(smooth, "TIFF", exif=exif, icc_profile=profile, dpi=(72, 72)),
+            saved(smooth, "TIFF", tiffinfo={700: XMP, 33723: IPTC_BLOCKS[12:], 34377: IPTC_BLOCKS}),
             frames("TIFF"),
         ],
         "GIF": [saved(palette, "GIF"), saved(palette, "GIF", transparency=1), frames("GIF", duration=100, disposal=2)],
@@ -122,6 +140,14 @@ def with_damaged_metadata(rng: Random) -> bytes:
     mode, file_format = rng.choice((("RGB", "JPEG"), ("CMYK", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("RGB", "WEBP")))
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).convert(mode)
     options = {"exif": kept_or_damaged(exif), "icc_profile": kept_or_damaged(profile), "xmp": kept_or_damaged(xmp)}
+    options["pnginfo"] = PngImagePlugin.PngInfo()
+    for kind, data in (("exif", exif), ("APP1", exif), ("iptc", IPTC_BLOCKS), ("8bim", IPTC_BLOCKS), ("xmp", XMP)):
+        text = f"\n{kind}\n{len(data):8}\n".encode() + data.hex().encode()
+        options["pnginfo"].add(b"tEXt", b"Raw profile type " + kind.encode() + b"\0" + kept_or_damaged(text))
+    for kind in (b"gAMA", b"cHRM", b"sRGB", b"zTXt", b"iTXt"):
+        options["pnginfo"].add(kind, rng.randbytes(rng.choice((0, 1, 4, 32, 60))))
+    if (extra := photoshop_segment(kept_or_damaged(IPTC_BLOCKS)[:60000])) and mode != "L":
+        options["extra"] = extra
     buffer = io.BytesIO()
     for name in [name for name in options if rng.random() < 0.3]:
         del options[name]
@@ -144,6 +170,9 @@ def picture_case(rng: Random, folder: Path, model: Path, file_format: str) -> st
     Image.fromarray(hole).save(mask)
     out = folder / "out" / f"result.{rng.choice(('png', 'png', 'png', 'webp', 'jpg'))}"
     outcome = run("inpaint", photo, mask, "-o", out, "--model", model)
+    if "only the first is completed" in outcome.complained:
+        assert outcome.code == 0 and has_more_frames(data)
+        outcome.complained = ""
     check(outcome, out)
     assert not outcome.printed_in_c or file_format in PRINT_IN_C
     if outcome.code == 0:
@@ -194,6 +223,12 @@ def claimed_size(data: bytes) -> tuple[int, int] | None:
             return image.size
     except Exception:  # noqa: BLE001 - whatever Pillow says
         return None
+
+
+def has_more_frames(data: bytes) -> bool:
+    """As Pillow says."""
+    with quiet(), Image.open(io.BytesIO(data)) as image:
+        return image.is_animated
 
 
 def as_pillow_shows(data: bytes) -> Image.Image | None:
