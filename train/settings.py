@@ -49,7 +49,7 @@ FROM_ZERO_UP = (
 """Options that are at least 0, and finite."""
 
 
-SHARES = ("free_form_share", "recoloured_share")
+SHARES = ("free_form_share", "silhouette_share", "recoloured_share")
 """Options between 0 and 1."""
 
 
@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--max_hole_size", type=int, help="longest side of the random rectangles, pixels")
     holes.add_argument("--hole_margin", type=int, help="least distance of the rectangles from the border, pixels")
     holes.add_argument("--free_form_share", type=float, help="share of pictures with brush strokes instead, 0 to 1")
+    holes.add_argument(
+        "--silhouette_share", type=float, help="share of pictures with rounded silhouettes in the rectangles, 0 to 1"
+    )
 
     networks = parser.add_argument_group("networks")
     networks.add_argument("--base_channels", type=int, help="width of all networks; the paper: 64")
@@ -194,6 +197,11 @@ def _problems(args: argparse.Namespace) -> list[str]:
     problems += [
         f"--{name} {getattr(args, name)} is not between 0 and 1" for name in SHARES if not 0 <= getattr(args, name) <= 1
     ]
+    if args.free_form_share + args.silhouette_share > 1:
+        problems.append(
+            f"--free_form_share {args.free_form_share} and --silhouette_share {args.silhouette_share} are more than 1 "
+            "together"
+        )
     if not 0 <= args.ema_decay < 1:
         problems.append(f"--ema_decay {args.ema_decay} is not from 0 up and below 1")
     if args.max_hole_size > args.local_size:

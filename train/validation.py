@@ -39,6 +39,7 @@ class Validation:
             "resize_range": list(args.resize_range),
             "hole_sizes": [args.min_hole_size, args.max_hole_size],
             "free_form_share": args.free_form_share,
+            "silhouette_share": args.silhouette_share,
         }
         """What two measurements must have in common to be compared; JSON types."""
 
