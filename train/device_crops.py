@@ -142,6 +142,7 @@ class DeviceCrops:
             except OSError as error:
                 return Damaged(picture.public_name, str(error))
 
+        # Of a picture with transparent parts only a square is decoded, which takes less.
         counts = [0 if isinstance(found, Damaged) else found for found in _in_threads(measured, pictures)]
         check_fits_in_memory(3 * sum(counts), f"the {len(pictures)} decoded pictures", self.device)
         pixels = torch.zeros(sum(counts), 3, dtype=torch.uint8, device=self.device)
