@@ -20,7 +20,12 @@ from glcic_hub.errors import quoted, reason
 from glcic_hub.formats import READABLE
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
+
+
+LEAST_SQUARE = 16
+"""Side, in pixels, of what must be visible of a picture with transparent parts: of less there is nothing to learn."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class PictureFile:
         return load_image(self.path if self.byte_count is None else self._data())
 
     def decode(self) -> "Image.Image":
-        """The picture upright, as RGB. OSError with its name if it cannot be read as one of the formats `READABLE`."""
+        """What `decode_picture` makes of the file. OSError with its name if it cannot be read as that."""
         with self._errors_named():
             return decode_picture(self._data())
 
@@ -128,18 +133,47 @@ def list_pictures(source: Path) -> Found:
 
 
 def decode_picture(data: bytes) -> "Image.Image":
-    """The picture in an encoded file, upright, as RGB.
+    """The picture in an encoded file, upright, as RGB; of one with fully transparent pixels the largest square without.
 
-    OSError if it is damaged, too large, or of none of the formats `READABLE`.
+    Nobody sees what colours such pixels have, so nobody is to learn from them.
+
+    OSError if it is damaged, too large, of none of the formats `READABLE`, or nearly all of it is transparent.
     """
     from PIL import Image
 
     from glcic_hub import images
 
     try:
-        return Image.fromarray(images.read(opened(data)).rgb)
+        picture = images.read(opened(data))
+        rgb = picture.rgb if picture.hidden is None else _largest_square(picture.rgb, picture.hidden)
+        return Image.fromarray(rgb)
     except ValueError as error:
         raise OSError(str(error)) from error
+
+
+def _largest_square(rgb: "np.ndarray", hidden: "np.ndarray") -> "np.ndarray":
+    """The largest square of a picture (H, W, 3) without hidden pixels, the uppermost of several.
+
+    ValueError if its side is below `LEAST_SQUARE`.
+    """
+    import numpy as np
+
+    sums = np.pad(hidden, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)  # of what lies above and to the left
+
+    def visible_ones(side: int) -> np.ndarray:
+        """Which of all squares of this side, counted row by row, have no hidden pixels."""
+        return np.flatnonzero(
+            sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side] == 0
+        )
+
+    side, too_large = 0, min(hidden.shape) + 1
+    while too_large - side > 1:
+        middle = (side + too_large) // 2
+        side, too_large = (middle, too_large) if len(visible_ones(middle)) else (side, middle)
+    if side < LEAST_SQUARE:
+        raise ValueError(f"it is transparent in so many places that no square of {LEAST_SQUARE} pixels is to be seen")
+    top, left = divmod(int(visible_ones(side)[0]), hidden.shape[1] - side + 1)
+    return np.ascontiguousarray(rgb[top : top + side, left : left + side])
 
 
 def opened(data: bytes) -> "Image.Image":

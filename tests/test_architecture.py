@@ -33,6 +33,7 @@ INSIDERS = {
     "tests/benchmark/contestants.py": {"Window", "complete_window"},  # a window as a way of its own, to compare with
     "tests/benchmark/machine.py": {"fastest_dtype"},  # the report says what the models compute in
     "tests/benchmark/seam.py": {"NEIGHBOURS", "correct_seam"},  # the seam is what it measures
+    "train/layout.py": {"find_holes"},  # it compares at the scale at which networks see them
 }
 """Who has more of `filling`, and what."""
 

@@ -15,8 +15,8 @@ from PIL import Image
 MOST_TRIES = 100
 """Pictures tried for one sample before the run is stopped."""
 
-# The second number of every seed, so that no two draws share their random numbers.
-_EPOCH_ORDER, _CROP, _REPLACEMENT = 0, 1, 2
+# The second number of every seed, so that no two draws share their random numbers; 3 is that of streams.
+_EPOCH_ORDER, _CROP, _REPLACEMENT, _RECOLOURING = 0, 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class CropBox:
 def crop_rng(seed: int, sample: int) -> np.random.Generator:
     """The random numbers that decide the crop of sample `sample` of a run."""
     return np.random.default_rng([seed, _CROP, sample])
+
+
+def recolouring_rng(seed: int, sample: int) -> np.random.Generator:
+    """The random numbers that decide what happens to the colours of sample `sample` of a run."""
+    return np.random.default_rng([seed, _RECOLOURING, sample])
 
 
 def check_resize_range(resize_range: tuple[float, float]) -> None:

@@ -23,6 +23,7 @@ from glcic_hub.picture_files import PictureFile, list_pictures
 from train.crops import SampleOrder, at_reduced_size, check_resize_range, crop, crop_rng, reduced_size
 from train.loading import Batch, Damaged, Sample, collate
 from train.memory import check_fits_in_memory
+from train.recolouring import draw_recolouring, recoloured
 
 SIZES_READ = 200  # pictures that are looked at to estimate the cache
 
@@ -103,6 +104,7 @@ class TrainingCrops(Dataset):
             crop; the paper's 256 to 384 px for 256 px crops is (1.0, 1.5). A picture that is too small is enlarged.
         length: samples in the run.
         seed: decides the order and the crops.
+        recoloured_share: share of the crops that lose their colours; see `recolouring.py`.
         cache: keep the decoded pictures, reduced to the largest size that a crop needs, in memory. If that would take
             more than half of the free memory (`memory.LARGEST_SHARE`), a warning says so and they are not kept; the
             crops are the same to the last bit.
@@ -116,6 +118,7 @@ class TrainingCrops(Dataset):
         resize_range: tuple[float, float],
         length: int,
         seed: int,
+        recoloured_share: float = 0.0,
         cache: bool = False,
         cache_copies: int = 1,
     ):
@@ -125,6 +128,7 @@ class TrainingCrops(Dataset):
         self.resize_range = resize_range
         self.length = length
         self.seed = seed
+        self.recoloured_share = recoloured_share
         self.order = SampleOrder(len(pictures), seed)
         self.cache: dict[int, Image.Image] | None = {} if cache and self._cache_fits(cache_copies) else None
         self._damaged: dict[int, Damaged] = {}  # so that no picture is tried in vain twice
@@ -156,7 +160,8 @@ class TrainingCrops(Dataset):
                 met.append(picture)
                 continue
             made = crop(picture, self.resolution, self.resize_range, crop_rng(self.seed, sample))
-            return Sample(made, tuple(met))
+            recolouring = torch.from_numpy(draw_recolouring(self.recoloured_share, self.seed, sample))
+            return Sample(recoloured(made[None], recolouring[None])[0], tuple(met))
         raise OSError(f"none of the {len(met)} pictures tried for sample {sample} can be read; {met[0].message}")
 
     def first(self, count: int) -> Iterator[torch.Tensor]:

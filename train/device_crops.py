@@ -17,6 +17,7 @@ from train.crops import SampleOrder, at_reduced_size, check_resize_range, crop_r
 from train.dataset import step_samples
 from train.loading import Damaged, check_damaged_share
 from train.memory import check_fits_in_memory
+from train.recolouring import draw_recolouring, recoloured
 
 CUBIC = -0.5  # the parameter of Pillow's bicubic filter
 DECODED_AHEAD = 64  # pictures, so that those waiting to be stored take little memory
@@ -27,7 +28,7 @@ class DeviceCrops:
 
     Args:
         pictures: from `find_pictures`. They are decoded once, here.
-        resolution, resize_range, seed: as of `TrainingCrops`.
+        resolution, resize_range, seed, recoloured_share: as of `TrainingCrops`.
         device: where the pictures are kept and the crops made.
 
     Attributes:
@@ -45,11 +46,13 @@ class DeviceCrops:
         resize_range: tuple[float, float],
         seed: int,
         device: torch.device | str,
+        recoloured_share: float = 0.0,
     ):
         check_resize_range(resize_range)
         self.resolution = resolution
         self.resize_range = resize_range
         self.seed = seed
+        self.recoloured_share = recoloured_share
         self.device = torch.device(device)
         self.order = SampleOrder(len(pictures), seed)
         self.damaged: list[Damaged] = []
@@ -78,7 +81,7 @@ class DeviceCrops:
         if self.device.type == "cuda":
             numbers = numbers.pin_memory()
         numbers = numbers.to(self.device, non_blocking=True)
-        start, width, height, left, top, right, bottom, flipped = numbers.unbind(1)
+        start, width, height, left, top, right, bottom, flipped = numbers[:, :8].unbind(1)
         rows, down = self._resampling(top, bottom, height, torch.zeros_like(flipped))
         columns, across = self._resampling(left, right, width, flipped)
         index = (start[:, None, None] + rows[:, :, None] * width[:, None, None] + columns[:, None, :]).long()
@@ -86,7 +89,8 @@ class DeviceCrops:
         with torch.autocast(self.device.type, enabled=False):
             # The filter overshoots at edges: like Pillow, cut that off after each of the two passes.
             narrow = torch.einsum("bkx,brxc->brkc", across, sources).clamp(0, 1)
-            return torch.einsum("byr,brkc->bcyk", down, narrow).clamp(0, 1)
+            crops = torch.einsum("byr,brkc->bcyk", down, narrow).clamp(0, 1)
+            return recoloured(crops, numbers[:, 8:].unflatten(1, (3, 4)))
 
     def _draw(self, sample: int) -> tuple[float, ...]:
         index = next((index for index in self.order.candidates(sample) if self.sizes[index, 0]), None)
@@ -94,7 +98,9 @@ class DeviceCrops:
             raise OSError(f"none of the pictures tried for sample {sample} can be read; {self.damaged[0].message}")
         size = tuple(self.sizes[index].tolist())
         box = draw_crop(size, self.resolution, self.resize_range, crop_rng(self.seed, sample))
-        return (self.starts[index], *size, box.left, box.top, box.right, box.bottom, box.flipped)
+        recolouring = draw_recolouring(self.recoloured_share, self.seed, sample)
+        place = (box.left, box.top, box.right, box.bottom, box.flipped)
+        return (self.starts[index], *size, *place, *recolouring.flat)
 
     def _resampling(
         self, low: torch.Tensor, high: torch.Tensor, length: torch.Tensor, flipped: torch.Tensor
@@ -136,6 +142,7 @@ class DeviceCrops:
             except OSError as error:
                 return Damaged(picture.public_name, str(error))
 
+        # Of a picture with transparent parts only a square is decoded, which takes less.
         counts = [0 if isinstance(found, Damaged) else found for found in _in_threads(measured, pictures)]
         check_fits_in_memory(3 * sum(counts), f"the {len(pictures)} decoded pictures", self.device)
         pixels = torch.zeros(sum(counts), 3, dtype=torch.uint8, device=self.device)

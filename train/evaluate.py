@@ -23,6 +23,8 @@ the pictures:
                 the border, comes out about 0.01 higher)
     FD, KID     with `--features`: feature distance in the hole and kernel distance of the sets, both lower is better;
                 `feature_distance.py` defines them. Those that tell a texture from a blur
+    layout      with `--layout`: L1, PSNR and (with `--features`) FD once more, with truth and result both reduced to
+                the scale at which the first of the models sees the largest hole (`layout.py`): what lies where
 """
 
 import argparse
@@ -57,6 +59,7 @@ from glcic_hub.model import DEFAULT_NAME, GLCICModel, find_files
 from glcic_hub.picture_files import PictureFile
 from train.dataset import find_pictures, source_names
 from train.feature_distance import feature_distance, kernel_distance, picture_maps
+from train.layout import Layout
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(blanked picture uint8 (H, W, 3), mask bool (H, W)) -> fill, float (H, W, 3) in [0, 1]."""
@@ -66,7 +69,12 @@ DTYPES = ("float32", "bfloat16", "float16")
 STROKE_WIDTHS_AT_256, STROKE_COUNTS = (10, 36), (2, 6)  # of the free-form masks, pixels
 FIGURES = {"l1_x100": "L1 x 100", "hole_psnr": "hole PSNR", "psnr": "PSNR", "ssim": "SSIM"}
 FEATURE_FIGURES = {"feature_distance": "FD", "kid_x1000": "KID x1000"}
-DIGITS = {"ssim": 4, "feature_distance": 3}  # of the table; all others have 2
+LAYOUT_FIGURES = {
+    "layout_l1_x100": "layout L1",
+    "layout_psnr": "layout PSNR",
+    "layout_feature_distance": "layout FD",
+}
+DIGITS = {"ssim": 4, "feature_distance": 3, "layout_feature_distance": 3}  # of the table; all others have 2
 HIGHEST_PSNR = 100.0  # of an exact fill, whose infinity would swallow the mean of all others
 SSIM_BORDER = 5  # half a window of 11
 INPAINT_RADIUS = 3
@@ -171,14 +179,28 @@ def figures(truth: np.ndarray, result: np.ndarray, mask: np.ndarray) -> dict[str
     return {name: float(value) for name, value in values.items()}
 
 
+def layout_figures(
+    truth: np.ndarray, result: np.ndarray, mask: np.ndarray, layout: Layout, features: bool
+) -> dict[str, float]:
+    """The LAYOUT_FIGURES of one picture; arguments as of `figures`, FD only with `features`."""
+    small_mask, small_truth, small_result = layout.reduced(mask, truth, result)
+    values = figures(small_truth, small_result, small_mask)
+    found = {"layout_l1_x100": values["l1_x100"], "layout_psnr": values["psnr"]}
+    if features:
+        maps, true_maps = picture_maps(small_result), picture_maps(small_truth)
+        found["layout_feature_distance"] = feature_distance(maps, true_maps, small_mask)
+    return found
+
+
 def evaluate(
     pictures: list[PictureFile],
     methods: dict[str, Method],
     protocol: Protocol,
     keep: Iterable[int] = (),
     features: bool = False,
+    layout: Layout | None = None,
 ) -> tuple[dict[str, dict[str, float]], dict[str, float], list[dict[str, np.ndarray]]]:
-    """Complete every picture with every method; with `features`, the FEATURE_FIGURES are measured as well.
+    """Complete every picture with every method; `features` and `layout` add the FEATURE_ and the LAYOUT_FIGURES.
 
     Returns the mean figures of each method, its seconds per picture, and for the pictures whose numbers are in `keep`
     the columns of the sheet: uint8 (size, size, 3) by name.
@@ -208,6 +230,8 @@ def evaluate(
                 maps = picture_maps(row[name])
                 found[name][-1]["feature_distance"] = feature_distance(maps, true_maps, mask)
                 embedded[name].append(maps[-1].mean(dim=(2, 3)))
+            if layout:
+                found[name][-1] |= layout_figures(truth, row[name], mask, layout, features)
         if index in keep:
             rows.append(row)
     means = {
@@ -244,10 +268,11 @@ def describe_model(name: str) -> dict:
 def print_table(means: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
     """One line per method."""
     width = max(len(name) for name in ["method", *means])
-    titles = {figure: title for figure, title in (FIGURES | FEATURE_FIGURES).items() if figure in means["telea"]}
+    known = FIGURES | FEATURE_FIGURES | LAYOUT_FIGURES
+    titles = {figure: title for figure, title in known.items() if figure in means["telea"]}
     print(f"{'method':{width}}  " + "  ".join(f"{title:>9}" for title in titles.values()) + "  s/picture")
     for name, of_method in means.items():
-        cells = [f"{of_method[figure]:9.{DIGITS.get(figure, 2)}f}" for figure in titles]
+        cells = [f"{of_method[key]:{max(9, len(title))}.{DIGITS.get(key, 2)}f}" for key, title in titles.items()]
         print(f"{name:{width}}  " + "  ".join(cells) + f"  {seconds[name]:9.3f}")
 
 
@@ -287,11 +312,16 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", help="where the models compute (default: an accelerator if there is one)")
     parser.add_argument("--features", action="store_true", help="also FD and KID, which take a network of their own")
+    parser.add_argument(
+        "--layout", action="store_true", help="also figures at the scale at which the first model sees the holes"
+    )
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--sheet", type=Path, help="write completed pictures side by side to this file")
     parser.add_argument("--sheet_count", type=int, default=24, help="rows of the sheet, spread over the pictures")
     args = parser.parse_args(arguments)
     args.model, args.variant = (list(dict.fromkeys(values)) for values in (args.model, args.variant))
+    if args.layout and not args.model:
+        parser.error("--layout needs a --model, whose view of the holes it takes")
     for name in ("limit", "sheet_count"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
@@ -312,7 +342,11 @@ def run(args: argparse.Namespace) -> None:
     models = {name: describe_model(name) for name in args.model}
     shown = np.linspace(0, len(pictures) - 1, min(args.sheet_count, len(pictures))).round().astype(int)
     shown = shown.tolist() if args.sheet else ()
-    means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features)
+    layout = None
+    if args.layout:
+        first = completers[args.model[0]]
+        layout = Layout(first.sample_size, first.max_hole_size)
+    means, seconds, rows = evaluate(pictures, methods, protocol, shown, args.features, layout)
     print_table(means, seconds)
     if args.sheet:
         save_sheet(rows, ["hole", "truth", *(name for name in methods if name != "navier-stokes")], args.sheet)
@@ -323,6 +357,7 @@ def run(args: argparse.Namespace) -> None:
             **recorded(means, seconds, variants),
             "models": models,
             "dtype": args.dtype,
+            **({"layout": asdict(layout)} if layout else {}),
             "versions": {"torch": torch.__version__, "opencv": cv2.__version__, "python": platform.python_version()},
         }
         args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,17 @@ BLOCKS = (2, 4, 10, 15)
 """EfficientNet-lite0's blocks, from 0, whose output is compared: from edges to parts of objects."""
 
 FEATURES = 320  # channels of the last block
+LEAST_SIDE = 32  # pixels; of smaller pictures the last maps would be smaller than their kernels
 
 
 def picture_maps(picture: np.ndarray) -> list[torch.Tensor]:
-    """The maps after `BLOCKS` for a picture uint8 (H, W, 3): tensors (1, C, h, w), coarser and coarser."""
+    """The maps after `BLOCKS` for a picture uint8 (H, W, 3): tensors (1, C, h, w), coarser and coarser.
+
+    ValueError if a side is below `LEAST_SIDE`.
+    """
+    if min(picture.shape[:2]) < LEAST_SIDE:
+        height, width = picture.shape[:2]
+        raise ValueError(f"features of {width}x{height} pixels: both sides must be at least {LEAST_SIDE}")
     image = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     return feature_maps(load_efficientnet(0), image, BLOCKS)
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from glcic_hub.masks import bounding_box, random_boxes, random_strokes
+from train.silhouettes import random_silhouette
 
 STROKE_WIDTH_SHARES, STROKE_COUNTS = (1 / 20, 1 / 5), (1, 4)  # widths in units of --resolution
 
@@ -15,7 +16,8 @@ STROKE_WIDTH_SHARES, STROKE_COUNTS = (1 / 20, 1 / 5), (1, 4)  # widths in units 
 def random_holes(
     args: argparse.Namespace, count: int, seed: list[int], every: tuple[int, int] = (0, 1)
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw M_c or M_d of Algorithm 1: a rectangle, or in `--free_form_share` of the pictures brush strokes.
+    """Draw M_c or M_d of Algorithm 1: rectangles; in `--free_form_share` of the pictures brush strokes instead, in
+    `--silhouette_share` silhouettes that touch all sides of such a rectangle.
 
     Args:
         args: the settings.
@@ -34,12 +36,19 @@ def random_holes(
     masks, boxes = random_boxes(count, size, sides, args.hole_margin, generator)
     widths = tuple(max(1, round(args.resolution * share)) for share in STROKE_WIDTH_SHARES)
     first, stride = every
-    for index in np.flatnonzero(rng.random(count) < args.free_form_share):
-        stroke_seed = int(rng.integers(2**63))
-        if index % stride == first:
-            strokes = random_strokes(size, widths, STROKE_COUNTS, stroke_seed)
+    kinds = rng.random(count)
+    for index in np.flatnonzero(kinds < args.free_form_share + args.silhouette_share):
+        shape_seed = int(rng.integers(2**63))
+        if index % stride != first:
+            continue
+        if kinds[index] < args.free_form_share:
+            strokes = random_strokes(size, widths, STROKE_COUNTS, shape_seed)
             masks[index, 0] = torch.from_numpy(strokes)
             boxes[index] = torch.tensor(bounding_box(strokes))
+        else:
+            top, left, height, width = boxes[index].tolist()
+            silhouette = random_silhouette(height, width, shape_seed)
+            masks[index, 0, top : top + height, left : left + width] = torch.from_numpy(silhouette)
     return masks[first::stride].float(), boxes[first::stride]
 
 

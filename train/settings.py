@@ -49,6 +49,10 @@ FROM_ZERO_UP = (
 """Options that are at least 0, and finite."""
 
 
+SHARES = ("free_form_share", "silhouette_share", "recoloured_share")
+"""Options between 0 and 1."""
+
+
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read and check the settings; wrong ones end the program with a sentence that names them (exit status 2)."""
     parser = _parser()
@@ -86,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--shuffle_buffer_size", type=int, default=1000, help="pictures of a stream that are mixed")
     data.add_argument("--resolution", type=int, help="side of the square crops, pixels")
     data.add_argument("--resize_range", type=float, nargs=2, help="shorter side before the crop, in resolutions")
+    data.add_argument(
+        "--recoloured_share", type=float, help="share of crops made grey, toned or plain, 0 to 1 (0: none, the paper)"
+    )
     data.add_argument("--cache_pictures", action="store_true", help="keep the decoded, reduced pictures in memory")
     data.add_argument(
         "--cache_on_device", action="store_true", help="keep them in the memory of the GPU, and cut the crops there"
@@ -97,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--max_hole_size", type=int, help="longest side of the random rectangles, pixels")
     holes.add_argument("--hole_margin", type=int, help="least distance of the rectangles from the border, pixels")
     holes.add_argument("--free_form_share", type=float, help="share of pictures with brush strokes instead, 0 to 1")
+    holes.add_argument(
+        "--silhouette_share", type=float, help="share of pictures with rounded silhouettes in the rectangles, 0 to 1"
+    )
 
     networks = parser.add_argument_group("networks")
     networks.add_argument("--base_channels", type=int, help="width of all networks; the paper: 64")
@@ -184,8 +194,14 @@ def _problems(args: argparse.Namespace) -> list[str]:
             f"--max_hole_size {args.max_hole_size} and --hole_margin {args.hole_margin} on both sides do not fit into "
             f"--resolution {args.resolution}"
         )
-    if not 0 <= args.free_form_share <= 1:
-        problems.append(f"--free_form_share {args.free_form_share} is not between 0 and 1")
+    problems += [
+        f"--{name} {getattr(args, name)} is not between 0 and 1" for name in SHARES if not 0 <= getattr(args, name) <= 1
+    ]
+    if args.free_form_share + args.silhouette_share > 1:
+        problems.append(
+            f"--free_form_share {args.free_form_share} and --silhouette_share {args.silhouette_share} are more than 1 "
+            "together"
+        )
     if not 0 <= args.ema_decay < 1:
         problems.append(f"--ema_decay {args.ema_decay} is not from 0 up and below 1")
     if args.max_hole_size > args.local_size:

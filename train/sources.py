@@ -24,16 +24,32 @@ def open_crops(args: argparse.Namespace, accelerator: Accelerator):
 
         stream = open_stream(args.dataset_name, args.dataset_config_name, args.data_files, args.image_column)
         return StreamedCrops(
-            stream, args.image_column, args.resolution, args.resize_range, length, args.seed, args.shuffle_buffer_size
+            stream,
+            args.image_column,
+            args.resolution,
+            args.resize_range,
+            length,
+            args.seed,
+            args.recoloured_share,
+            args.shuffle_buffer_size,
         )
     pictures = find_pictures(args.train_data_dir)
     if args.cache_on_device:
         from train.device_crops import DeviceCrops
 
-        return DeviceCrops(pictures, args.resolution, args.resize_range, args.seed, accelerator.device)
+        return DeviceCrops(
+            pictures, args.resolution, args.resize_range, args.seed, accelerator.device, args.recoloured_share
+        )
     copies = processes * max(1, args.dataloader_num_workers)
     return TrainingCrops(
-        pictures, args.resolution, args.resize_range, length, args.seed, args.cache_pictures, cache_copies=copies
+        pictures,
+        args.resolution,
+        args.resize_range,
+        length,
+        args.seed,
+        args.recoloured_share,
+        args.cache_pictures,
+        cache_copies=copies,
     )
 
 

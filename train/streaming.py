@@ -24,6 +24,7 @@ from glcic_hub.picture_files import decode_picture
 from train.crops import MOST_TRIES, check_resize_range, crop, crop_rng
 from train.dataset import expand_braces, step_samples
 from train.loading import Batch, Damaged, Sample, collate
+from train.recolouring import draw_recolouring, recoloured
 
 _STREAM_ORDER = 3  # second number of the seed, beside those of `crops.py`
 
@@ -88,7 +89,7 @@ class StreamedCrops:
     Args:
         stream: from `open_stream`.
         image_column: where its pictures are.
-        resolution, resize_range, length, seed: as of `TrainingCrops`.
+        resolution, resize_range, length, seed, recoloured_share: as of `TrainingCrops`.
         shuffle_buffer_size: encoded pictures that are held and drawn from, in each process.
     """
 
@@ -103,6 +104,7 @@ class StreamedCrops:
         resize_range: tuple[float, float],
         length: int,
         seed: int,
+        recoloured_share: float = 0.0,
         shuffle_buffer_size: int = 1000,
     ):
         check_resize_range(resize_range)
@@ -112,6 +114,7 @@ class StreamedCrops:
         self.resize_range = resize_range
         self.length = length
         self.seed = seed
+        self.recoloured_share = recoloured_share
         self.shuffle_buffer_size = shuffle_buffer_size
 
     def __len__(self) -> int:
@@ -151,7 +154,8 @@ class StreamedCrops:
                 continue
             pictures.drop()
             made = crop(picture, self.resolution, self.resize_range, crop_rng(self.seed, number))
-            return Sample(made, tuple(met))
+            recolouring = torch.from_numpy(draw_recolouring(self.recoloured_share, self.seed, number))
+            return Sample(recoloured(made[None], recolouring[None])[0], tuple(met))
         raise OSError(f"none of the {MOST_TRIES} pictures tried for sample {number} can be read; {met[0].message}")
 
     def _encoded(self, rank: int, world: int) -> "Iterator[EncodedPicture]":

@@ -16,7 +16,7 @@ _SEED = 7  # not that of the run: runs with other seeds are measured on the same
 
 
 class Validation:
-    """Crops of `--validation_data_dir`, made as in training, each with one hole of the training's kind.
+    """Crops of `--validation_data_dir`, each with one hole; both made as in training, but in the pictures' own colours.
 
     Args:
         args: the settings; data, crops and holes follow from them alone.
@@ -39,6 +39,7 @@ class Validation:
             "resize_range": list(args.resize_range),
             "hole_sizes": [args.min_hole_size, args.max_hole_size],
             "free_form_share": args.free_form_share,
+            "silhouette_share": args.silhouette_share,
         }
         """What two measurements must have in common to be compared; JSON types."""
 

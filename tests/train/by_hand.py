@@ -156,7 +156,12 @@ class Hand:
         self.processes = processes
         count = args.max_train_steps * args.train_batch_size * processes
         self.crops = TrainingCrops(
-            find_pictures(args.train_data_dir), args.resolution, args.resize_range, count, args.seed
+            find_pictures(args.train_data_dir),
+            args.resolution,
+            args.resize_range,
+            count,
+            args.seed,
+            args.recoloured_share,
         )
 
     def take_step(self, state: State, step: int) -> None:

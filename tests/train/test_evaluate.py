@@ -25,6 +25,7 @@ from train import evaluate
 from train.dataset import find_pictures
 from train.evaluate import DTYPES, Protocol, centre_crop, figures, load_completer, main, opencv_method
 from train.feature_distance import feature_distance, picture_maps
+from train.layout import Layout
 
 FACES = Protocol("box", 64, 15, 25, 5)
 SMALL = ["--size", "64", "--min_hole_size", "15", "--max_hole_size", "25", "--hole_margin", "5"]
@@ -227,6 +228,45 @@ def test_features_are_measured_when_asked_for(folder, tmp_path):
         distances.append(feature_distance(picture_maps(result), picture_maps(truth), mask))
     assert record["figures"]["telea"]["feature_distance"] == pytest.approx(np.mean(distances), abs=1e-4)
     assert "kid_x1000" in record["figures"]["telea"]
+
+
+def test_layout_is_that_which_the_first_model_sees(folder, model_folder, tmp_path, capsys):
+    """Holes of 15 to 25 px, for a model that sees them at 15 at most."""
+    coarse = tmp_path / "coarse"
+    GLCICModel.from_pretrained(model_folder, max_hole_size=15).save_pretrained(coarse)
+    options = ["--data", str(folder), "--model", str(coarse), str(model_folder), "--features", *SMALL]
+    plain = record_of(tmp_path, *options)
+    capsys.readouterr()
+    record = record_of(tmp_path, *options, "--layout")
+    table = capsys.readouterr().out
+    assert "layout" not in plain and record["layout"] == {"sample_size": 64, "max_hole_size": 15}
+    expected = []
+    for index, picture in enumerate(sorted(find_pictures([folder]), key=lambda picture: picture.name)):
+        truth, mask = centre_crop(picture.decode(), 64), FACES.mask(index)
+        blanked = np.where(mask[..., None], np.uint8(0), truth)
+        result = paste(truth, opencv_method(cv2.INPAINT_TELEA)(blanked, mask), mask)
+        expected.append(evaluate.layout_figures(truth, result, mask, Layout(64, 15), features=True))
+    assert len(record["figures"]) == 4
+    for method, values in record["figures"].items():
+        own = {name: values.pop(name) for name in expected[0]}
+        assert values == plain["figures"][method]
+        if method == "telea":
+            assert own == pytest.approx({name: np.mean([one[name] for one in expected]) for name in own}, abs=1e-5)
+        assert f"{own['layout_feature_distance']:.3f}" in table
+    assert "layout L1  layout PSNR  layout FD" in table
+
+
+def test_layout_too_small_for_features_is_told(folder, model_folder, tmp_path):
+    GLCICModel.from_pretrained(model_folder, max_hole_size=4).save_pretrained(tmp_path)
+    options = ["--data", str(folder), "--model", str(tmp_path), "--layout", *SMALL]
+    assert "must be at least 32" in message_of(*options, "--features")
+    main(options)
+
+
+def test_layout_without_a_model_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--data", "x", "--model", "--layout"])
+    assert "--layout needs a --model" in capsys.readouterr().err
 
 
 # The command

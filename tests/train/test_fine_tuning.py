@@ -33,6 +33,7 @@ def test_fine_tuning_lowers_the_error_on_pictures_of_the_same_kind(halves, tmp_p
     options = ["--preset", "modern", "--pretrained_model_name_or_path", "glcic-scenes"]
     options += ["--train_data_dir", str(own), "--validation_data_dir", str(others), "--output_dir", str(tmp_path)]
     options += ["--max_train_steps", "200", "--completion_steps", "200", "--learning_rate", "2e-4"]
+    options += ["--recoloured_share", "0"]
     options += ["--train_batch_size", "4", "--checkpointing_steps", "200", "--validation_steps", "200"]
     AcceleratorState._reset_state(True)  # it keeps the precision of the first run in this process
     train_glcic.main(options)

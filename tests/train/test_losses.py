@@ -127,6 +127,21 @@ def test_holes_are_rectangles_or_strokes_within_their_boxes(share):
     assert full_boxes / 200 == pytest.approx(1 - share, abs=0.1)
 
 
+def test_silhouettes_lie_in_rectangles_of_the_size_that_is_asked_for():
+    args = settings("--preset", "modern", "--free_form_share", "0.25", "--silhouette_share", "0.5")
+    masks, boxes = random_holes(args, 200, [1, 2])
+    plain, plain_boxes = random_holes(settings("--preset", "modern", "--free_form_share", "0.25"), 200, [1, 2])
+    shares = []
+    for mask, box, rectangle, other in zip(masks[:, 0], boxes.tolist(), plain[:, 0], plain_boxes.tolist(), strict=True):
+        top, left, height, width = box
+        inside = mask[top : top + height, left : left + width]
+        assert inside.sum() == mask.sum() and all(side.any() for side in (inside[0], inside[-1], *inside.T[[0, -1]]))
+        if other == box and rectangle.sum() == height * width:  # no strokes
+            shares.append(inside.mean().item())
+    assert len(shares) / 200 == pytest.approx(0.75, abs=0.1)
+    assert np.mean(np.array(shares) < 1) == pytest.approx(2 / 3, abs=0.1) and min(shares) > 0.25
+
+
 def test_loss_of_parts_is_the_loss_of_the_whole():
     completed, image, masks = random_batch(4, 3, 8, 8), random_batch(4, 3, 8, 8, seed=1), random_masks(4, 8)
     parts = [slice(0, 4, 2), slice(1, 4, 2)]
@@ -135,9 +150,9 @@ def test_loss_of_parts_is_the_loss_of_the_whole():
     assert torch.stack(of_parts).mean().item() == pytest.approx(completion_loss(completed, image, masks).item())
 
 
-@pytest.mark.parametrize("share", [0, 0.5, 1])
-def test_processes_draw_together_what_one_draws(share):
-    args = settings("--preset", "modern", "--free_form_share", str(share))
+@pytest.mark.parametrize(("strokes", "silhouettes"), [(0, 0), (0.5, 0), (1, 0), (0.3, 0.4)])
+def test_processes_draw_together_what_one_draws(strokes, silhouettes):
+    args = settings("--preset", "modern", "--free_form_share", str(strokes), "--silhouette_share", str(silhouettes))
     masks, boxes = random_holes(args, 12, [1, 2])
     for process in range(3):
         mine, my_boxes = random_holes(args, 12, [1, 2], (process, 3))

@@ -43,6 +43,8 @@ PAPER = {
     "mixed_precision": "no",
     "hole_margin": 0,
     "free_form_share": 0,
+    "silhouette_share": 0,
+    "recoloured_share": 0,
 }
 
 
@@ -109,6 +111,10 @@ def test_preset_with_an_unknown_setting_is_refused(capsys, monkeypatch, tmp_path
         ("--ema_decay 1", "--ema_decay 1"),
         ("--min_hole_size 0", "--min_hole_size 0"),
         ("--hole_margin -1", "--hole_margin -1"),
+        ("--free_form_share 1.1", "--free_form_share 1.1"),
+        ("--silhouette_share 1.1", "--silhouette_share 1.1"),
+        ("--free_form_share 0.6 --silhouette_share 0.5", "--free_form_share 0.6 and --silhouette_share 0.5"),
+        ("--recoloured_share -0.1", "--recoloured_share -0.1"),
         ("--seed -1", "--seed -1"),
         ("--base_channels 0", "--base_channels 0"),
         ("--completion_steps -1", "--completion_steps -1"),
@@ -137,6 +143,7 @@ def test_data_and_output_are_needed(capsys):
 def test_every_number_of_a_preset_gives_way_to_the_command_line(preset):
     chosen = vars(settings("--preset", preset))
     own = {"resolution": 512, "local_size": 160, "min_hole_size": 8, "max_hole_size": 100, "hole_margin": 1}
+    own |= {"recoloured_share": 0.5, "silhouette_share": 0.75}
     own |= {"resize_range": [1.0, 3.0], "free_form_share": 0.25, "base_channels": 6, "init": "xavier"}
     own |= {"train_batch_size": 3, "completion_steps": 5, "discriminator_steps": 7, "max_train_steps": 99}
     own |= {
