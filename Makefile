@@ -1,9 +1,11 @@
 # make demo: complete a real photo.  make test: the tests, make test-slow: the slow ones.  make lint, make format: code style.
 # TORCH_INDEX=<address>: where to take the pinned torch from, for example PyTorch's index of CPU builds.
+# JOBS=1: one test after the other instead of two files of tests at a time; most of them wait for a process or a page.
 # CONSTRAINTS=: with nothing behind it, the newest versions that pyproject.toml allows instead of the pinned ones.
 
 PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
+JOBS ?= 2
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
@@ -13,7 +15,7 @@ demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
 
 test: .venv/dev.installed peers integrations/web/onnxruntime
-	.venv/bin/python -m pytest --durations=10
+	.venv/bin/python -m pytest --durations=10 --numprocesses=$(JOBS) --dist=loadfile
 
 # what takes half a minute or more each: compiling, fine-tuning, other frameworks
 test-slow: .venv/dev.installed peers

@@ -170,7 +170,7 @@ def test_formats_of_no_suffix_are_loaded_and_not_decoded(lying):
     """A single picture that somebody names may be of any format; a collection holds what its suffixes say."""
     file = lying(encoded(noise(16, 16), "ICO"))
     assert file.load().size == (16, 16)
-    with pytest.raises(OSError, match="none of AVIF, BMP"):
+    with pytest.raises(OSError, match="none of .*BMP, "):
         file.decode()
 
 

@@ -12,18 +12,12 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import sync_playwright
 from skimage import data
 
 from glcic_hub.export import export_onnx
 from glcic_hub.model import GLCICModel
 from tests.random_models import random_model
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 WEB = Path(__file__).parents[2] / "integrations" / "web"
 
 
@@ -65,15 +59,6 @@ def site(graph, tmp_path_factory) -> str:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM, "there is no Chromium on the PATH: run `make browser` once, or install one"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield running
-        running.close()
 
 
 def session(file: bytes) -> onnxruntime.InferenceSession:

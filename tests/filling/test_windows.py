@@ -1,5 +1,7 @@
 """Windows of the output: equal to the full frame's, at the cost that is stated."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,10 @@ def plain_network() -> CompletionNetwork:
     return CompletionNetwork(16).eval()
 
 
+NETWORKS = {"random": plain_network, "embedded": lambda: GLCICModel.from_pretrained().network}
+PREPARED = {"folded": fold_batchnorm, "as trained": lambda network: network}
+
+
 @st.composite
 def frames_and_windows(draw) -> tuple[int, int, tuple[slice, slice]]:
     size = [4 * draw(st.integers(1, 60)) for _ in range(2)]
@@ -55,6 +61,15 @@ def test_a_window_equals_the_full_frame_there(case):
     torch.testing.assert_close(result, wanted, atol=1e-6, rtol=0)
 
 
+@pytest.fixture(scope="module", params=itertools.product(NETWORKS, PREPARED), ids="-".join)
+def large_frame(request) -> tuple[CompletionNetwork, torch.Tensor, torch.Tensor]:
+    """A network, its input, and its whole output."""
+    network, prepare = request.param
+    network, x = PREPARED[prepare](NETWORKS[network]()), frame(400, 400)
+    with torch.no_grad():
+        return network, x, network(x)
+
+
 @pytest.mark.parametrize(
     "window",
     [
@@ -66,13 +81,11 @@ def test_a_window_equals_the_full_frame_there(case):
     ],
     ids=["all", "one pixel", "middle", "corner", "lower left"],
 )
-@pytest.mark.parametrize("network", [plain_network(), GLCICModel.from_pretrained().network], ids=["random", "embedded"])
-@pytest.mark.parametrize("prepare", [fold_batchnorm, lambda network: network], ids=["folded", "as trained"])
-def test_large_frames_in_float32(network, window, prepare):
-    network, x = prepare(network), frame(400, 400)
+def test_large_frames_in_float32(large_frame, window):
+    network, x, whole = large_frame
     with torch.no_grad():
-        result, wanted = complete_window(network, x, window), network(x)[..., *window]
-    torch.testing.assert_close(result, wanted, atol=1e-5, rtol=0)
+        result = complete_window(network, x, window)
+    torch.testing.assert_close(result, whole[..., *window], atol=1e-5, rtol=0)
 
 
 class Other(nn.Module):

@@ -12,11 +12,14 @@ import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["train.train_glcic", "torch._dynamo"])  # the first optimiser imports the second
-SECONDS = 120  # a process that is not done by then hangs
+SECONDS = 300  # a process that is not done by then hangs
 
 
-def _run(code: str, options: list[str], output: Connection, own_session: bool, threads: int) -> None:
-    torch.set_num_threads(threads)  # those of the run that it is compared with
+def _run(
+    code: str, options: list[str], output: Connection, own_session: bool, threads: int, environment: dict[str, str]
+) -> None:
+    os.environ.update(environment)
+    torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if own_session:
         os.setsid()
@@ -28,12 +31,25 @@ def _run(code: str, options: list[str], output: Connection, own_session: bool, t
 
 
 class TrainingProcess:
-    """A process that runs `code`, which finds `options` in `sys.argv`; what it writes to stdout and stderr is kept."""
+    """A process that runs `code`, which finds `options` in `sys.argv`; what it writes to stdout and stderr is kept.
 
-    def __init__(self, code: str, options: list[str], own_session: bool = False):
+    Args:
+        threads: for its sums; without it those of this process, whose runs it is compared with.
+        environment: variables that it has beside those of this process.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        options: list[str],
+        own_session: bool = False,
+        threads: int | None = None,
+        environment: dict[str, str] | None = None,
+    ):
         self._output, output = _CONTEXT.Pipe(duplex=False)
         self._said = b""
-        self.process = _CONTEXT.Process(target=_run, args=(code, options, output, own_session, torch.get_num_threads()))
+        arguments = (code, options, output, own_session, threads or torch.get_num_threads(), environment or {})
+        self.process = _CONTEXT.Process(target=_run, args=arguments)
         self.process.start()
         output.close()
         self.pid = self.process.pid

@@ -187,7 +187,7 @@ def test_damaged_picture_is_named(tmp_path, kind, share):
 
 def test_postscript_is_not_opened(tmp_path):
     (tmp_path / "x.jpg").write_bytes(DAMAGED["PostScript"])  # Pillow would hand it to another program
-    with pytest.raises(OSError, match="none of AVIF, BMP"):
+    with pytest.raises(OSError, match="none of .*BMP, "):
         find_pictures([tmp_path])[0].decode()
 
 
@@ -285,12 +285,11 @@ def test_a_set_of_damaged_pictures_stops_with_one_sentence(tmp_path, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_too_little_memory_for_a_picture_is_no_traceback(grey_folder, monkeypatch, workers):
-    def decode(picture):
-        raise MemoryError
-
-    monkeypatch.setattr(PictureFile, "decode", decode)  # workers are forked and have it, too
-    batches = load_batches(crops_of(grey_folder), 2, first_step=0, rank=0, world=1, workers=workers)
+def test_too_little_memory_for_a_picture_is_no_traceback(grey_folder, workers):
+    whole = find_pictures([grey_folder])[0]
+    larger_than_memory = PictureFile(whole.path, whole.name, offset=0, byte_count=2**62)
+    crops = TrainingCrops([larger_than_memory], 8, (1.0, 1.5), 40, 0)
+    batches = load_batches(crops, 2, first_step=0, rank=0, world=1, workers=workers)
     with pytest.raises(MemoryError) as raised:
         next(batches)
     assert "Traceback" not in str(raised.value)

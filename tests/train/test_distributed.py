@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.by_hand import LONGER, SMALL_RATES, assert_steps_agree
+from tests.train.processes import TrainingProcess
 from tests.train.runs import assert_same_training_state, logged, options_for, run
 from train import train_glcic
 from train.checkpoints import checkpoints, flaw_of
@@ -57,14 +59,29 @@ train_glcic.take_step = signalled
 """
 
 
-def torchrun(script: Path, code: str, options: list[str], succeeds: bool = True) -> str:
-    """Run `code` and then the training in two processes; return what they said."""
+def torchrun(script: Path, code: str, options: list[str]) -> None:
+    """Run `code` and then the training in two processes."""
     script.write_text(f"{code}\nimport sys\nfrom train.train_glcic import main\nmain(sys.argv[1:])\n")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode == 0) == succeeds, done.stderr
-    return done.stdout + done.stderr
+    done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def in_two_processes(code: str, options: list[str], succeed: bool = True) -> str:
+    """The same as `torchrun`, which takes seconds to start, does it; returns what both processes said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    variables |= {"LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "1"}
+    code = f"{code}\nimport sys\nfrom train.train_glcic import main\nmain(sys.argv[1:])\n"
+    processes = [
+        TrainingProcess(code, options, threads=1, environment=variables | {"RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    ends = [process.end() for process in processes]
+    assert all((status == 0) == succeed for status, _ in ends), ends
+    return "".join(said for _, said in ends)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +106,7 @@ def stopped(data, tmp_path_factory) -> tuple[Path, str]:
     """The same run, but one of the processes gets a signal in phase 1; and what both of them said."""
     folder = tmp_path_factory.mktemp("stopped")
     options = options_for(data, folder / "run", *OPTIONS, "--checkpointing_steps", "99")
-    return folder / "run", torchrun(folder / "signalled.py", SIGNALLED, options, succeeds=False)
+    return folder / "run", in_two_processes(SIGNALLED, options, succeed=False)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +114,7 @@ def resumed(stopped, data, tmp_path_factory) -> Path:
     """The stopped run, brought to its end, with another rhythm of logging."""
     folder = shutil.copytree(stopped[0], tmp_path_factory.mktemp("resumed") / "run")
     options = options_for(data, folder, *OPTIONS, "--checkpointing_steps", "99", "--logging_steps", "5")
-    torchrun(folder.parent / "plain.py", "", [*options, "--resume_from_checkpoint", "latest"])
+    in_two_processes("", [*options, "--resume_from_checkpoint", "latest"])
     return folder
 
 
@@ -122,13 +139,13 @@ def test_every_step_is_the_mean_of_both_processes_steps(two_processes, data):
 
 def test_the_penalty_of_two_processes_is_the_mean_of_theirs(tiny_pictures, tmp_path, monkeypatch):
     options = options_for(tiny_pictures, tmp_path / "run", *SMALL_RATES, *LONGER, "--r1_weight", "10")
-    torchrun(tmp_path / "each_step.py", "from train import train_glcic\ntrain_glcic.R1_EVERY = 1", options)
+    in_two_processes("from train import train_glcic\ntrain_glcic.R1_EVERY = 1", options)
     monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
     assert_steps_agree(options, tmp_path / "run", processes=2)
 
 
 def test_two_processes_train_as_one_of_twice_the_batch(tiny_pictures, tmp_path, monkeypatch):
-    two = torchrun(tmp_path / "frozen.py", FROZEN, options_for(tiny_pictures, tmp_path / "two", *OPTIONS))
+    two = in_two_processes(FROZEN, options_for(tiny_pictures, tmp_path / "two", *OPTIONS))
     assert "2 x cpu" in two
     monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", torch.nn.BatchNorm2d.forward)  # is put back at the end
     exec(FROZEN, {})
