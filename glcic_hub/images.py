@@ -178,14 +178,14 @@ def read(image: ImageLike) -> Picture:
 
 
 def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
-    """diffusers' `PipelineImageInput`: one picture, a list or tuple of pictures, or a batch.
+    """diffusers' `PipelineImageInput`: one picture, a batch, or a list or tuple of pictures and batches.
 
     A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which picture of
     several is wrong (counted from 0). ValueError if there is no picture.
     """
-    is_batch = isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
-    if not (is_batch or isinstance(images, (list, tuple))):
+    if not (is_batch(images) or isinstance(images, (list, tuple))):
         return [read(images)]
+    images = [one for item in images for one in (item if is_batch(item) else [item])]
     if len(images) == 0:
         raise ValueError("there is no picture: the list or batch of pictures is empty")
     pictures = []
@@ -193,6 +193,11 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
         with errors_naming(f"picture {index}"):
             pictures.append(read(image))
     return pictures
+
+
+def is_batch(images: object) -> bool:
+    """Whether this is an array or tensor of several pictures or masks."""
+    return isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
 
 
 def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
