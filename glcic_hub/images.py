@@ -229,9 +229,12 @@ def load_image(image: Image.Image | str | os.PathLike) -> Image.Image:
     return image
 
 
-def _warnings_of_pillow_off() -> warnings.catch_warnings:
+@contextmanager
+def _warnings_of_pillow_off() -> Iterator[None]:
     """Pillow warns of large pictures, which are welcome, and of damaged metadata, which are no reason for refusal."""
-    return warnings.catch_warnings(action="ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _is_pipe_or_device(path: str | os.PathLike) -> bool:

@@ -149,7 +149,8 @@ def opened(data: bytes, formats: Collection[str] | None = None) -> "Image.Image"
 
     formats = formats and sorted(set(formats))
     try:
-        with warnings.catch_warnings(action="ignore"):  # of large pictures, which are welcome
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, which are welcome
             return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
         raise OSError(f"it is empty, damaged, or none of {', '.join(formats or ['the common formats'])}") from error

@@ -783,10 +783,10 @@ def test_diffusers_own_class_reads_a_variant_that_is_alone(tmp_path):
 
 
 def test_diffusers_own_class_puts_the_model_where_it_is_asked_to(saved, monkeypatch):
-    monkeypatch.setattr(
-        pipeline_utils, "SUPPORTED_DEVICE_MAP", ["meta"]
-    )  # beside accelerators, which few machines have
     pytest.importorskip("accelerate")
+    if "cpu" not in pipeline_utils.SUPPORTED_DEVICE_MAP:
+        pytest.skip("this diffusers knows no device by its name")
+    monkeypatch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["meta"])  # accelerators are rare where tests run
     assert DiffusionPipeline.from_pretrained(saved, device_map="meta").completion_network.device.type == "meta"
 
 
