@@ -104,7 +104,7 @@ compat-oldest: WHOLE = tests/test_pipeline.py tests/test_images.py tests/test_ma
 .venv-compat-newest/peer.installed: PEER = diffusers huggingface-hub Pillow numpy scipy safetensors tqdm
 
 # the lower bounds of Python and torch as well, in an environment of their own (5 GB on Linux)
-FLOOR = torch==2.2.2 numpy==1.24.0 scipy==1.10.0 diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 \
+FLOOR = torch==2.4.0 numpy==1.24.0 scipy==1.10.0 diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 \
 	safetensors==0.4.3 tqdm==4.66.0 accelerate==1.0.0 pytest==8.4.2 hypothesis==6.100.0 jinja2==3.1.6 scikit-image==0.24.0
 compat-floor:
 	python3.10 -m venv .venv-compat-floor

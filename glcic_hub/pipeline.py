@@ -89,6 +89,18 @@ class GLCICPipeline(DiffusionPipeline):
         # What remains to be loaded has no weights; asking for low memory all the same, diffusers wants accelerate.
         return super().from_pretrained(name, low_cpu_mem_usage=False, **hub_arguments, **kwargs)
 
+    def enable_group_offload(
+        self, *arguments: object, offload_to_disk_path: str | None = None, **options: object
+    ) -> None:
+        """Offload as `DiffusionPipeline` does, but not to a disk: the model is read whole, to fold it.
+
+        Raises:
+            ValueError: `offload_to_disk_path` is given; what lies on a disk cannot be read.
+        """
+        if offload_to_disk_path is not None:
+            raise ValueError("offload_to_disk_path: this pipeline reads its model whole; offload it to the CPU instead")
+        super().enable_group_offload(*arguments, **options)
+
     @torch.no_grad()
     @takes_fill_options
     def __call__(

@@ -616,6 +616,14 @@ def test_group_offloading_gives_the_same(arguments):
         np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
 
 
+def test_group_offloading_to_a_disk_is_refused(tmp_path):
+    """diffusers leaves empty tensors in memory, which would be filled with."""
+    pipe, cpu = new_pipe(), torch.device("cpu")
+    with pytest.raises(ValueError, match="^offload_to_disk_path: .* to the CPU instead"):
+        pipe.enable_group_offload(cpu, offload_type="leaf_level", offload_to_disk_path=str(tmp_path))
+    np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
+
+
 class Graphs(list):
     """A backend of torch.compile that notes what it is given and computes it as it stands."""
 
@@ -624,6 +632,9 @@ class Graphs(list):
         return graph.forward
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5), reason="this torch cannot trace how windows are chosen"
+)
 @pytest.mark.parametrize("part", ["pipeline's", "model's", "by its method"])
 def test_what_is_compiled_is_what_runs(part):
     """`pipe.component = torch.compile(pipe.component)`, the line of diffusers' guides, does what `.compile()` does."""
