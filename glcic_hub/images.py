@@ -25,6 +25,7 @@ from glcic_hub.opening import (
     is_limit_of_texts,
     limits_told,
     open_image,
+    warnings_off,
 )
 
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -196,13 +197,13 @@ def read(image: ImageLike) -> Picture:
 
 
 def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
-    """diffusers' `PipelineImageInput`: one picture, a list or tuple of pictures, or a batch.
+    """diffusers' `PipelineImageInput`: one picture, a batch, or a list or tuple of pictures and batches.
 
     A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which picture of
     several is wrong (counted from 0). ValueError if there is no picture. A warning names a file with several frames.
     """
-    is_batch = isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
-    if is_batch or isinstance(images, (list, tuple)):
+    if is_batch(images) or isinstance(images, (list, tuple)):
+        images = [one for item in images for one in (item if is_batch(item) else [item])]
         if len(images) == 0:
             raise ValueError("there is no picture: the list or batch of pictures is empty")
         pictures = []
@@ -215,6 +216,11 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
         if picture.has_more_frames:
             warnings.warn(f"picture {index} {FIRST_ALONE}", stacklevel=3)
     return pictures
+
+
+def is_batch(images: object) -> bool:
+    """Whether this is an array or tensor of several pictures or masks."""
+    return isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
 
 
 def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
@@ -230,7 +236,7 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     if is_path and _is_pipe_or_device(image):
         raise ValueError(f"{picture} is a pipe or a device; save it as a file first")
     try:
-        with _warnings_of_pillow_off(), limits_told():
+        with warnings_off(), limits_told():
             if is_file:
                 with open_image(image) as opened:
                     _load(opened)
@@ -249,11 +255,6 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     if 0 in image.size:
         raise ValueError(f"{picture} has no pixels, its size is {image.width}x{image.height} (width x height)")
     return image
-
-
-def _warnings_of_pillow_off() -> warnings.catch_warnings:
-    """Pillow warns of large pictures, which are welcome, and of damaged metadata, which are no reason for refusal."""
-    return warnings.catch_warnings(action="ignore")
 
 
 def _is_pipe_or_device(path: str | os.PathLike) -> bool:
@@ -279,7 +280,7 @@ def _load(image: Image.Image) -> None:
 def exif_orientation(image: Image.Image) -> int:
     """1 to 8 as EXIF has it, of a loaded image (loading a TIFF file turns it); 1 where viewers find none they know."""
     try:
-        with _warnings_of_pillow_off():
+        with warnings_off():
             orientation = image.getexif().get(metadata.ORIENTATION_TAG)
         return orientation if orientation in _TO_UPRIGHT else 1
     except Exception:  # noqa: BLE001 - damaged EXIF data raise many kinds, and are no reason to refuse a picture.

@@ -15,6 +15,7 @@ from glcic_hub.images import (
     check_unit_range,
     errors_naming,
     exif_orientation,
+    is_batch,
     load_image,
     opacity,
     to_array,
@@ -69,12 +70,14 @@ def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[
 def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> list[np.ndarray]:
     """One bool array (H, W) for each of the pictures whose (height, width) are `sizes`.
 
-    masks: a single mask for all pictures, a list or tuple with one for each, or a batch with one for each: an array
-    (B, H, W[, 1]) or a tensor (B, [1, ]H, W). Errors are those of `read`, with the number of the picture (from 0),
-    and a ValueError if there are not as many masks as pictures.
+    masks: a single mask for all pictures, a batch with one for each, an array (B, H, W[, 1]) or a tensor
+    (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions. Errors are those of
+    `read`, with the number of the picture (from 0), and a ValueError if there are not as many masks as pictures.
     """
     if not (isinstance(masks, (list, tuple)) or _is_batch(masks, sizes)):
         masks = [masks] * len(sizes)
+    elif isinstance(masks, (list, tuple)):
+        masks = [one for item in masks for one in (item if is_batch(item) else [item])]
     if len(masks) != len(sizes):
         count = f"{len(masks)} masks for {len(sizes)} pictures"
         raise ValueError(f"got {count}; give one mask for each picture, or a single mask for all")

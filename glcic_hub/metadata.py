@@ -6,10 +6,11 @@ It is kept as Pillow has it in `info` of JPEG and PNG files: `exif`, `xmp` and `
 
 import re
 import struct
-import warnings
 from contextlib import suppress
 
 from PIL import ExifTags, Image, IptcImagePlugin
+
+from glcic_hub.opening import warnings_off
 
 EXIF_HEADER = b"Exif\0\0"
 ORIENTATION_TAG = 0x0112
@@ -42,7 +43,7 @@ def gathered(image: Image.Image) -> dict:
         if value:
             info.setdefault(kind, value)
     if hasattr(image, "tag_v2"):
-        with warnings.catch_warnings(action="ignore"):
+        with warnings_off():
             of_tiff = {"exif": _exif_of_tiff(image), "photoshop": _blocks_of_tiff(image)}
         for kind, value in of_tiff.items():
             if value:
@@ -96,7 +97,7 @@ def _of_raw_profile(kind: str, text: str) -> tuple[str | None, object]:
 def _not_turning(exif: bytes) -> bytes | None:
     """EXIF data at a place where viewers, and Pillow, look for no orientation."""
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings_off():
             tags = Image.Exif()
             tags.load(exif)
             return _bytes_of(tags) if tags.pop(ORIENTATION_TAG, None) else exif
@@ -165,7 +166,7 @@ def _iptc_of(fields: dict[tuple[int, int], bytes | list[bytes]]) -> bytes:
 
 def _exif_without_thumbnail(exif: bytes, orientation: int) -> bytes:
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings_off():
             tags, kept = Image.Exif(), Image.Exif()
             for copy in (tags, kept):
                 copy.load(exif)

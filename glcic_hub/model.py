@@ -4,9 +4,11 @@ Needs torch, huggingface_hub and safetensors; never imports diffusers.
 """
 
 import hashlib
+import inspect
 import json
 import operator
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +22,11 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from glcic_hub.atomic import write_whole
+from glcic_hub.loading import PIPELINE_COMPONENT, asked_for
 from glcic_hub.network import CompletionNetwork, complete_batch
 
 PRETRAINED_DIR = Path(__file__).parent / "pretrained"
 DEFAULT_NAME = "glcic-scenes"
-PIPELINE_COMPONENT = "completion_network"
-"""What a pipeline calls the model, and the folder in which it saves it."""
-
 MAX_SAMPLE_SIZE = 10_000
 """Pixels; far more than anybody trains at. Surroundings of this order are looked at around each hole."""
 
@@ -104,8 +104,10 @@ class GLCICModel(
         self.max_hole_size = max_hole_size
         self.texture = texture
         self.network = CompletionNetwork(base_channels)
-        # What the mixin writes to config.json: by itself it silently drops what JSON cannot hold (NumPy numbers).
+        # What the mixin writes to config.json: by itself it silently drops what JSON cannot hold (NumPy numbers). What
+        # it has found already are the arguments of a subclass.
         self._hub_mixin_config = {
+            **(self._hub_mixin_config or {}),
             "base_channels": int(base_channels),
             "mean": [float(value) for value in mean],
             "sample_size": sample_size,
@@ -158,8 +160,14 @@ class GLCICModel(
         *,
         subfolder: str | None = None,
         variant: str | None = None,
-        dtype: torch.dtype | None = None,
-        torch_dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | dict | None = None,
+        torch_dtype: torch.dtype | str | dict | None = None,
+        device_map: str | int | torch.device | dict | None = None,
+        map_location: str | int | torch.device | None = None,
+        strict: bool | None = None,
+        use_safetensors: bool | None = None,
+        low_cpu_mem_usage: bool | None = None,
+        proxies: dict | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
@@ -174,21 +182,39 @@ class GLCICModel(
                 Hub repository id. Without it: the embedded default. A folder wins over a repository of the same name.
             subfolder: where the model lies in the folder or repository. Without it: at the top, or where a pipeline
                 holds it.
-            variant: read `model.<variant>.safetensors`, for example `"fp16"`.
-            dtype: type of the loaded weights, and what is computed in (`compute_dtype`). Without it: float32 weights,
-                whatever the type in the file, and the fastest type that the device has.
+            variant: read `model.<variant>.safetensors`, for example `"fp16"`. Without it `model.safetensors`, or the
+                variant that is alone in a folder.
+            dtype: type of the loaded weights, and what is computed in (`compute_dtype`): a type of torch or its name,
+                or a dict with one for `"completion_network"`. "auto" is the type in the file. Without it: float32
+                weights, whatever the type in the file. Where nothing else is said, the fastest type that the device
+                has is computed in.
             torch_dtype: the older name of `dtype`, which diffusers uses for components.
+            device_map: where the model is put, for example `"cuda"`; `"auto"` and `"balanced"`: on an accelerator if
+                there is one. Without it on the CPU.
+            map_location: the name that `device_map` has in huggingface_hub.
+            strict, use_safetensors: only True, which is what holds in any case.
+            low_cpu_mem_usage: changes nothing; loading never holds the weights twice.
+            proxies: only empty; huggingface_hub takes them from the environment.
             revision, cache_dir, force_download, local_files_only, token: as in `huggingface_hub`.
             **config: overrides of single settings of `config.json`.
 
         Returns:
-            The model on the CPU, in eval mode.
+            The model, in eval mode. Settings of a later version, which this one does not know, are warned of.
 
         Raises:
+            TypeError: an argument that is neither one of these nor a setting; nothing has been read then.
             FileNotFoundError: the folder does not hold the file.
-            ValueError: the weights file is damaged, or a tensor is missing, left over or of another shape (named).
+            ValueError: an argument cannot be followed, the settings make no model, the weights file is damaged, or a
+                tensor is missing, left over or of another shape (named).
             huggingface_hub.errors.HfHubHTTPError: the repository or file is not there or may not be read.
         """
+        known = _settings_of(cls)
+        if unknown := config.keys() - known:
+            names = ", ".join(sorted(unknown))
+            raise TypeError(f"{names}: neither an argument for loading a {cls.__name__} nor a setting of one")
+        dtype, device = asked_for(
+            dtype, torch_dtype, device_map, map_location, strict, use_safetensors, low_cpu_mem_usage, proxies
+        )
         config_path, weights = find_files(
             pretrained_model_name_or_path,
             subfolder=subfolder,
@@ -199,17 +225,24 @@ class GLCICModel(
             local_files_only=local_files_only,
             token=token,
         )
-        settings = {**_read_config(config_path), **config}
+        stored = _read_config(config_path)
+        if "config" in known:  # huggingface_hub writes what such an argument holds beside the others
+            stored = {"config": stored, **stored}
         try:
+            settings = {key: _decoded(cls, key, value) for key, value in stored.items() if key in known}
             with torch.device("meta"):  # no memory and no time for values that the file replaces
-                model = cls(**settings)
+                model = cls(**settings | config)
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            given = f" with {', '.join(config)} as given" if config else ""
             what = str(error).partition("\n")[0]  # torch adds where in its source it happened
-            raise ValueError(f"the settings of {config_path} make no {cls.__name__}: {what}") from error
-        model.compute_dtype = dtype or torch_dtype
-        _load_strictly(model, weights, model.compute_dtype or torch.float32)
+            raise ValueError(f"the settings of {config_path}{given} make no {cls.__name__}: {what}") from error
+        if later := stored.keys() - known - model._hub_mixin_config.keys():
+            names = ", ".join(sorted(later))
+            warnings.warn(f"{config_path} has settings that this {cls.__name__} does not know: {names}", stacklevel=2)
+        model.compute_dtype = None if dtype == "auto" else dtype
+        _load_strictly(model, weights, None if dtype == "auto" else dtype or torch.float32)
         model.mean = torch.tensor(model._hub_mixin_config["mean"], dtype=model.dtype)
-        return model.eval()
+        return model.eval().to(device)
 
     def save_pretrained(
         self,
@@ -288,9 +321,7 @@ def find_files(
         if folder is None:
             return Path(hf_hub_download(str(name), file, subfolder=subfolder, **hub_arguments))
         path = folder / (subfolder or "") / file
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist: {folder} is not a folder with a GLCICModel")
-        return path
+        return path if path.is_file() else _only_variant(path, variant)
 
     try:
         config = path_of(CONFIG_NAME, subfolder)
@@ -306,6 +337,17 @@ def find_files(
     if folder is None:
         _check_download(weights)
     return config, weights
+
+
+def _only_variant(path: Path, variant: str | None) -> Path:
+    """The weights that are there in place of `model.safetensors`, if nothing else can be meant."""
+    variants = sorted(path.parent.glob("model.*safetensors")) if path.suffix == ".safetensors" else []
+    if len(variants) == 1 and variant is None:
+        return variants[0]
+    if variants:
+        names = ", ".join(other.name for other in variants)
+        raise FileNotFoundError(f"{path} does not exist; there is {names}: choose by variant, or leave it out")
+    raise FileNotFoundError(f"{path} does not exist: {path.parent} is not a folder with a GLCICModel")
 
 
 def _local_folder(name: str | Path) -> Path | None:
@@ -325,6 +367,26 @@ def _read_config(path: Path) -> dict:
         raise ValueError(f"{path} is not a JSON object with the model's settings: {error}") from error
 
 
+def _settings_of(cls: type[GLCICModel]) -> set[str]:
+    """Names of the arguments that make a model of the class; those of its bases where it passes others on."""
+    names = set()
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+            names |= {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+            if not any(one.kind == one.VAR_KEYWORD for one in parameters):
+                break
+    return names
+
+
+def _decoded(cls: type[GLCICModel], name: str, value: object) -> object:
+    """A stored setting as the class takes it: the mixin knows the types that a subclass has coders for."""
+    parameter = cls._hub_mixin_init_parameters.get(name)
+    if parameter is None or parameter.annotation is parameter.empty:
+        return value
+    return cls._decode_arg(parameter.annotation, value)
+
+
 def _check_download(path: Path) -> None:
     """Compare a large file in the Hub's cache with the SHA-256 that it is named by: safetensors has no checksum."""
     digest = path.resolve().name
@@ -332,8 +394,8 @@ def _check_download(path: Path) -> None:
         raise ValueError(f"{path} is damaged; load it again with force_download=True")
 
 
-def _load_strictly(model: nn.Module, path: Path, dtype: torch.dtype) -> None:
-    """Give the model every tensor of the file, in this type, or raise without having changed the model."""
+def _load_strictly(model: nn.Module, path: Path, dtype: torch.dtype | None) -> None:
+    """Give the model every tensor of the file, in this type or its own, or raise without having changed the model."""
     try:
         state = load_file(path)
     except SafetensorError as error:

@@ -6,7 +6,6 @@ Graphics 36(4), article 107 (SIGGRAPH 2017). Table 1 is the completion network, 
 This file needs torch alone, so that any tool can carry it.
 """
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -152,7 +151,11 @@ def fold_batchnorm(network: CompletionNetwork) -> CompletionNetwork:
     The copy computes the same in eval mode (up to rounding); the network that came in keeps its batch
     normalisations, so that it can be trained further and saved.
     """
-    folded = copy.deepcopy(network).eval().requires_grad_(False)
+    with torch.device("meta"):
+        folded = CompletionNetwork(network.base_channels).eval()
+    # The values alone: what offloading hangs on modules is neither to be copied nor to be called.
+    folded.load_state_dict({key: value.detach().clone() for key, value in network.state_dict().items()}, assign=True)
+    folded.requires_grad_(False)
     for block in folded.blocks:
         conv, norm, _ = block
         block[0] = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-HEIF_INSTALL = 'pip install "glcic-hub[heif]"'
+HEIF_INSTALL = "pip install pillow-heif"
 MORE_FRAMES = "has_more_frames"
 """The key in `info` of an image whose file has several frames, pages or layers."""
 
@@ -29,6 +30,14 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2")
 _AVIF_BRANDS = (b"avif", b"avis")
+
+
+@contextmanager
+def warnings_off() -> Iterator[None]:
+    """Pillow warns of large pictures, which are welcome, and of damaged metadata, which are no reason for refusal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class CannotRead(ValueError):

@@ -8,7 +8,6 @@ import os
 import posixpath
 import stat
 import tarfile
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,11 +179,11 @@ def opened(data: bytes) -> "Image.Image":
     """The picture in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
     from PIL import UnidentifiedImageError
 
-    from glcic_hub.opening import CannotRead, open_image
+    from glcic_hub.opening import CannotRead, open_image, warnings_off
 
     formats = sorted(set(READABLE.values()))
     try:
-        with warnings.catch_warnings(action="ignore"):  # of large pictures, which are welcome
+        with warnings_off():
             return open_image(data, formats)
     except CannotRead as error:
         raise OSError(f"it {error}") from error

@@ -3,17 +3,20 @@
 Importing this module makes diffusers know the pipeline and its component; `import glcic_hub` arranges for that.
 """
 
+import functools
+import inspect
 import os
+import sys
+import warnings
+from collections.abc import Callable, MutableMapping
 from numbers import Integral
 from pathlib import Path
 
 import diffusers
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.image_processor import PipelineImageInput
-from diffusers.pipelines import auto_pipeline, pipeline_loading_utils
-from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline, ImagePipelineOutput
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 
@@ -22,10 +25,12 @@ from glcic_hub.bar import share_bar
 from glcic_hub.filling.completer import ReadyCompleter
 from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import FillOptions, takes_fill_options
-from glcic_hub.model import PIPELINE_COMPONENT, GLCICModel, embedded_models
+from glcic_hub.loading import PIPELINE_COMPONENT, asked_for
+from glcic_hub.model import GLCICModel, embedded_models
 
-HUB_ARGUMENTS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-MODEL_ARGUMENTS = (*HUB_ARGUMENTS, "variant", "dtype", "torch_dtype")
+HUB_ARGUMENTS = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
+LOADING_ARGUMENTS = set(inspect.signature(asked_for).parameters)
+MODEL_ARGUMENTS = {*HUB_ARGUMENTS, *LOADING_ARGUMENTS, "variant"}
 
 
 class GLCICPipeline(DiffusionPipeline):
@@ -43,8 +48,14 @@ class GLCICPipeline(DiffusionPipeline):
 
     def __init__(self, completion_network: GLCICModel):
         super().__init__()
+        _refuse_other_models(completion_network)
         self.register_modules(completion_network=completion_network)
         self._ready_completer = ReadyCompleter()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == PIPELINE_COMPONENT:
+            _refuse_other_models(value)
+        super().__setattr__(name, value)
 
     @classmethod
     def from_pretrained(
@@ -55,24 +66,40 @@ class GLCICPipeline(DiffusionPipeline):
         Args:
             pretrained_model_name_or_path: without it, the default model that comes with the package. A folder or
                 repository may hold a pipeline (`model_index.json`) or only a `GLCICModel`.
-            **kwargs: as in `DiffusionPipeline.from_pretrained`: `dtype`, `variant`, `revision`, `cache_dir`, ...
+            **kwargs: as in `GLCICModel.from_pretrained`: `dtype`, `device_map`, `variant`, `revision` and so on; or
+                `completion_network`, a model that is there already. For a folder or repository with a pipeline
+                also those of `DiffusionPipeline.from_pretrained`.
 
         Raises:
             TypeError: an argument that a bare or embedded model does not know; nothing has been loaded then.
             The errors of `GLCICModel.from_pretrained`; the weights are loaded strictly.
         """
         name = pretrained_model_name_or_path
-        is_pipeline = name is not None and _holds_pipeline(name, {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs})
-        if not is_pipeline and (unknown := kwargs.keys() - {PIPELINE_COMPONENT, *MODEL_ARGUMENTS}):
+        asked_for(**{key: kwargs[key] for key in LOADING_ARGUMENTS & kwargs.keys()})  # before anything is looked for
+        hub_arguments = {key: kwargs[key] for key in HUB_ARGUMENTS & kwargs.keys()}
+        model_arguments = {key: kwargs.pop(key) for key in MODEL_ARGUMENTS & kwargs.keys()}
+        is_pipeline = name is not None and _holds_pipeline(name, hub_arguments)
+        if not is_pipeline and (unknown := kwargs.keys() - {PIPELINE_COMPONENT}):
             raise TypeError(f"{', '.join(sorted(unknown))}: no argument for loading a bare or embedded model")
         if PIPELINE_COMPONENT not in kwargs:
-            model_arguments = {key: kwargs[key] for key in MODEL_ARGUMENTS if key in kwargs}
             subfolder = PIPELINE_COMPONENT if is_pipeline else None
             kwargs[PIPELINE_COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
         if not is_pipeline:
             return cls(kwargs[PIPELINE_COMPONENT])
-        kwargs.pop("variant", None)  # it chose the weights above; there is nothing else to choose
-        return super().from_pretrained(name, **kwargs)
+        # What remains to be loaded has no weights; asking for low memory all the same, diffusers wants accelerate.
+        return super().from_pretrained(name, low_cpu_mem_usage=False, **hub_arguments, **kwargs)
+
+    def enable_group_offload(
+        self, *arguments: object, offload_to_disk_path: str | None = None, **options: object
+    ) -> None:
+        """Offload as `DiffusionPipeline` does, but not to a disk: the model is read whole, to fold it.
+
+        Raises:
+            ValueError: `offload_to_disk_path` is given; what lies on a disk cannot be read.
+        """
+        if offload_to_disk_path is not None:
+            raise ValueError("offload_to_disk_path: this pipeline reads its model whole; offload it to the CPU instead")
+        super().enable_group_offload(*arguments, **options)
 
     @torch.no_grad()
     @takes_fill_options
@@ -155,6 +182,13 @@ class GLCICPipeline(DiffusionPipeline):
         return getattr(self, "_progress_bar_config", {}) | ({"disable": True} if count > 1 else {})
 
 
+def _refuse_other_models(component: object) -> None:
+    model = getattr(component, "_orig_mod", component)  # what torch.compile was given
+    # By its name: without the package, diffusers makes the pipeline and the model from two files of code.
+    if GLCICModel.__name__ not in (base.__name__ for base in type(model).__mro__):
+        raise TypeError(f"{PIPELINE_COMPONENT} must be a {GLCICModel.__name__}; got a {type(model).__name__}")
+
+
 def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, Integral) and value >= least
 
@@ -181,8 +215,61 @@ def _holds_pipeline(name: str | os.PathLike, hub_arguments: dict) -> bool:
     return True
 
 
-# diffusers asks these tables which classes it may save and load as components, and which pipelines do inpainting.
-pipeline_loading_utils.LOADABLE_CLASSES["glcic_hub"] = {"GLCICModel": ["save_pretrained", "from_pretrained"]}
-pipeline_loading_utils.ALL_IMPORTABLE_CLASSES["GLCICModel"] = ["save_pretrained", "from_pretrained"]
-auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING["glcic"] = GLCICPipeline
-diffusers.GLCICPipeline = GLCICPipeline  # DiffusionPipeline.from_pretrained looks for the class there
+def register_with_diffusers(just_loaded: str = "") -> None:
+    """Enter the pipeline and its component where diffusers looks for them, as far as its modules are loaded.
+
+    What this diffusers does not have is skipped with a warning.
+
+    Args:
+        just_loaded: name of a module of diffusers that is complete, though Python still calls it unfinished.
+    """
+    diffusers.GLCICPipeline = GLCICPipeline  # DiffusionPipeline.from_pretrained looks for the class there
+    methods = ["save_pretrained", "from_pretrained"]
+    _enter("pipeline_loading_utils", "LOADABLE_CLASSES", "glcic_hub", {"GLCICModel": methods})
+    _enter("pipeline_loading_utils", "ALL_IMPORTABLE_CLASSES", "GLCICModel", methods)
+    name = "diffusers.pipelines.auto_pipeline"  # not imported here: it imports all pipelines that there are
+    if name == just_loaded or name in sys.modules and not sys.modules[name].__spec__._initializing:
+        _enter("auto_pipeline", "AUTO_INPAINT_PIPELINES_MAPPING", "glcic", GLCICPipeline)
+    pipeline_utils = sys.modules["diffusers.pipelines.pipeline_utils"]
+    load = getattr(pipeline_utils, "load_sub_model", None)
+    if load is None:
+        _warn_of_missing("pipeline_utils.load_sub_model")
+    elif not hasattr(load, "__wrapped__"):
+        pipeline_utils.load_sub_model = _telling_our_component(load)
+
+
+def _enter(module: str, table: str, key: str, value: object) -> None:
+    entries = getattr(sys.modules.get(f"diffusers.pipelines.{module}"), table, None)
+    if isinstance(entries, MutableMapping):
+        entries[key] = value
+    else:
+        _warn_of_missing(f"{module}.{table}")
+
+
+def _warn_of_missing(what: str) -> None:
+    warnings.warn(
+        f"diffusers {diffusers.__version__} has no {what} as glcic_hub knows it; its own classes may not find "
+        "GLCICPipeline, which loads by GLCICPipeline.from_pretrained",
+        stacklevel=2,
+    )
+
+
+def _telling_our_component(load: Callable) -> Callable:
+    """diffusers tells the wanted variant and device to its own models alone; here ours is told as well."""
+
+    @functools.wraps(load)
+    def load_sub_model(**arguments: object) -> object:
+        if (arguments["library_name"], arguments["class_name"]) != ("glcic_hub", "GLCICModel"):
+            return load(**arguments)
+        return GLCICModel.from_pretrained(
+            arguments["cached_folder"],
+            subfolder=arguments["name"],
+            variant=arguments["model_variants"].get(arguments["name"]),
+            dtype=arguments.get("dtype", arguments.get("torch_dtype")),
+            device_map=arguments["device_map"],
+        )
+
+    return load_sub_model
+
+
+register_with_diffusers()

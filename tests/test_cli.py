@@ -1004,7 +1004,7 @@ class TestDemo:
     def test_scikit_image_is_missing(self, tmp_path, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, "skimage", None)
         assert run("demo", "-o", tmp_path / "demo") == 1
-        assert 'pip install "glcic-hub[demo]"' in the_message(capsys)
+        assert 'pip install ".[demo]"' in the_message(capsys)
         assert names(tmp_path) == []
 
     def test_the_folder_is_a_file(self, tmp_path, photo, capsys):

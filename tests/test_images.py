@@ -202,8 +202,8 @@ def exif_with_thumbnail() -> bytes:
     tags = Image.Exif()
     tags[0x010F] = "Maker"
     tags[0x0112] = 6
-    tags.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
-    tags.get_ifd(0x8825)[1] = "N"
+    tags[0x8769] = {0x9003: "2026:01:02 03:04:05"}
+    tags[0x8825] = {1: "N"}
     tiff = bytearray(tags.tobytes()[6:])
     assert tiff[:4] == b"MM\0*"
     (count,) = struct.unpack_from(">H", tiff, 8)

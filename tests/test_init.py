@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -33,6 +34,82 @@ def test_import_is_light():
         assert "glcic_hub.network" not in sys.modules
         from glcic_hub import CompletionNetwork
         assert "torch" in sys.modules  # the check above can tell
+    """
+    run(code)
+
+
+def test_the_pipeline_imports_no_other_pipelines():
+    """diffusers' Auto classes would import them all, with warnings of transformers and seconds of work."""
+    code = """
+        import sys
+        import glcic_hub.pipeline
+        pipelines = {name for name in sys.modules if name.startswith("diffusers.pipelines.")}
+        assert not {name for name in pipelines if "auto" in name or "diffusion" in name}, pipelines
+    """
+    run(code)
+
+
+def test_diffusers_own_class_finds_the_pipeline_after_a_bare_import(pipeline_folder):
+    code = """
+        import sys
+        import glcic_hub
+        from diffusers import DiffusionPipeline
+        assert type(DiffusionPipeline.from_pretrained(sys.argv[1])) is glcic_hub.GLCICPipeline
+    """
+    run(code, pipeline_folder)
+
+
+def last_words(code, **environment):
+    environment = os.environ | environment
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=180)
+    return done.returncode, done.stderr.splitlines()[-1:]
+
+
+def test_diffusers_slow_import_goes_as_far_as_without_us():
+    """It imports all there is, part by part; some releases do not get to its end by themselves."""
+    alone = last_words("import diffusers", DIFFUSERS_SLOW_IMPORT="1")
+    for ours in ("glcic_hub", "glcic_hub.pipeline"):
+        assert last_words(f"import {ours}, diffusers", DIFFUSERS_SLOW_IMPORT="1") == alone
+
+
+def test_what_goes_wrong_in_the_hook_is_a_warning():
+    """Nobody's import of diffusers ends because of us."""
+    code = """
+        import sys, warnings
+        import glcic_hub
+        sys.modules["glcic_hub.pipeline"] = None
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            from diffusers import AutoPipelineForInpainting, DiffusionPipeline
+        assert any("diffusers' own classes will not find GLCICPipeline: ModuleNotFoundError" in str(one.message)
+                   for one in told), told
+
+        for name in ("auto_pipeline", "pipeline_utils"):
+            del sys.modules[f"diffusers.pipelines.{name}"]
+        hook = glcic_hub._WaitForDiffusers()
+        sys.meta_path[:0] = [hook, object()]  # an object that is no finder
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert hook.find_spec("diffusers.pipelines.auto_pipeline") is None
+        assert "AttributeError" in str(told[0].message), told
+    """
+    run(code)
+
+
+def test_what_this_diffusers_does_not_have_is_skipped_with_a_warning():
+    code = """
+        import warnings
+        from diffusers.pipelines import pipeline_loading_utils, pipeline_utils
+        del pipeline_loading_utils.ALL_IMPORTABLE_CLASSES, pipeline_utils.load_sub_model
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            import glcic_hub
+        messages = [str(one.message) for one in told]
+        for missing in ("pipeline_loading_utils.ALL_IMPORTABLE_CLASSES", "pipeline_utils.load_sub_model"):
+            assert any(f" has no {missing} as glcic_hub knows it" in message for message in messages), messages
+        assert len(set(messages)) == 2
+        assert "glcic_hub" in pipeline_loading_utils.LOADABLE_CLASSES
+        glcic_hub.GLCICPipeline.from_pretrained()
     """
     run(code)
 
@@ -79,9 +156,9 @@ ORDERS = {
     "before": """
         import glcic_hub
         assert "diffusers" not in sys.modules
-        hooks = len(sys.meta_path)
+        assert any(type(finder) is glcic_hub._WaitForDiffusers for finder in sys.meta_path)
         from diffusers import AutoPipelineForInpainting
-        assert len(sys.meta_path) == hooks - 1  # the import hook has gone
+        assert not any(type(finder) is glcic_hub._WaitForDiffusers for finder in sys.meta_path)
     """,
     "after": """
         from diffusers import AutoPipelineForInpainting

@@ -19,8 +19,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from glcic_hub import model as model_module
+from glcic_hub.device import choose_device
 from glcic_hub.model import GLCICModel, embedded_models
 from glcic_hub.network import complete_batch
+from glcic_hub.pipeline import GLCICPipeline
 from tests.random_models import random_model
 
 SETTINGS = {"base_channels": 4, "mean": (0.1, 0.25, 0.6), "sample_size": 64, "max_hole_size": 24, "texture": None}
@@ -160,6 +162,20 @@ def test_variants_lie_side_by_side(model, folder):
         GLCICModel.from_pretrained(folder, variant="bf16")
 
 
+def test_a_variant_that_is_alone_is_read(model, folder):
+    other = make_model(seed=1).half()
+    other.save_pretrained(folder.parent / "half", variant="fp16")
+    half = GLCICModel.from_pretrained(folder.parent / "half", dtype="auto")
+    assert_same_state(half.state_dict(), other.state_dict())
+    other.save_pretrained(folder, variant="fp16")
+    other.save_pretrained(folder, variant="ema")
+    assert_same_state(GLCICModel.from_pretrained(folder).state_dict(), model.state_dict())
+    (folder / "model.safetensors").unlink()
+    for variant in (None, "bf16"):  # which of the two nobody can say
+        with pytest.raises(FileNotFoundError, match="there is model.ema.safetensors, model.fp16.safetensors: choose"):
+            GLCICModel.from_pretrained(folder, variant=variant)
+
+
 def test_subfolder(model, folder):
     loaded = GLCICModel.from_pretrained(folder.parent, subfolder=folder.name)
     assert_same_state(loaded.state_dict(), model.state_dict())
@@ -193,8 +209,56 @@ def test_config_overrides(model, folder):
     assert again.mean.tolist() == [0.5, 0.25, 0.125] and again.max_hole_size == 32
     with pytest.raises(ValueError, match="does not fit GLCICModel"):
         GLCICModel.from_pretrained(folder, base_channels=6)
-    with pytest.raises((TypeError, ValueError), match="colour"):
-        GLCICModel.from_pretrained(folder, colour="red")
+    with pytest.raises(TypeError, match="^colour: neither an argument for loading a GLCICModel nor a setting of one"):
+        GLCICModel.from_pretrained(folder / "is not looked at", colour="red")
+    with pytest.raises(ValueError, match="config.json with mean as given make no GLCICModel: mean must be"):
+        GLCICModel.from_pretrained(folder, mean=(2, 2, 2))
+
+
+class Deeper(GLCICModel):
+    """As people extend it: arguments of its own, the others passed on."""
+
+    def __init__(self, *, blocks: int = 3, activation: str = "relu", **others):
+        super().__init__(**others)
+        self.blocks, self.activation = blocks, activation
+
+
+class Narrow(GLCICModel):
+    """It decides about the settings itself."""
+
+    def __init__(self, note: str):
+        super().__init__(base_channels=4)
+        self.note = note
+
+
+class Coded(GLCICModel, coders={complex: (lambda number: [number.real, number.imag], lambda pair: complex(*pair))}):
+    def __init__(self, number: complex, **others):
+        super().__init__(**others)
+        self.number = number
+
+
+class Configured(GLCICModel):
+    def __init__(self, config: dict, base_channels: int = 4):
+        super().__init__(base_channels=base_channels)
+        self.config = config
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_subclass_keeps_its_own_arguments(tmp_path):
+    Deeper(blocks=5, base_channels=4, max_hole_size=24).save_pretrained(tmp_path / "deeper")
+    stored = json.loads((tmp_path / "deeper" / "config.json").read_text())
+    assert (stored["blocks"], stored["activation"], stored["max_hole_size"]) == (5, "relu", 24)
+    loaded = Deeper.from_pretrained(tmp_path / "deeper", activation="elu")
+    assert (loaded.blocks, loaded.activation, loaded.max_hole_size) == (5, "elu", 24)
+    with pytest.raises(TypeError, match="^block: neither an argument for loading a Deeper nor a setting of one"):
+        Deeper.from_pretrained(tmp_path / "deeper", block=5)
+
+    Narrow("mine").save_pretrained(tmp_path / "narrow")
+    assert Narrow.from_pretrained(tmp_path / "narrow").note == "mine"
+    Coded(2 + 3j, base_channels=4).save_pretrained(tmp_path / "coded")
+    assert Coded.from_pretrained(tmp_path / "coded").number == 2 + 3j
+    Configured({"depth": 2}).save_pretrained(tmp_path / "configured")
+    assert Configured.from_pretrained(tmp_path / "configured").config["depth"] == 2
 
 
 def test_training_goes_on_from_loaded_weights(folder):
@@ -388,7 +452,6 @@ def test_damaged_config(folder, text):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("widht", 4),
         ("base_channels", "4"),
         ("base_channels", None),
         ("base_channels", 3),
@@ -406,6 +469,17 @@ def test_settings_that_make_no_model_are_refused_with_the_files_name(folder, key
     path.write_text(json.dumps({**SETTINGS, key: value}))
     with pytest.raises(ValueError, match=re.escape(str(path))):
         GLCICModel.from_pretrained(folder)
+
+
+def test_settings_of_a_later_version_are_warned_of(model, folder):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**SETTINGS, "widht": 4, "attention": {"heads": 2}}))
+    with pytest.warns(
+        UserWarning, match=re.escape(f"{path} has settings that this GLCICModel does not know: ")
+    ) as told:
+        loaded = GLCICModel.from_pretrained(folder)
+    assert str(told[0].message).endswith("attention, widht") and len(told) == 1
+    assert_same_state(loaded.state_dict(), model.state_dict())
 
 
 def test_private_keys_of_a_config_are_not_settings(model, folder):
@@ -507,6 +581,82 @@ def test_saving_over_a_loaded_model_keeps_its_weights(model, folder):
     make_model(seed=1).save_pretrained(folder)
     assert_same_state(loaded.state_dict(), model.state_dict())
     assert_same_state(GLCICModel.from_pretrained(folder).state_dict(), make_model(1).state_dict())
+
+
+# What people ask for when they load
+
+
+@pytest.mark.parametrize("argument", ["dtype", "torch_dtype"])
+@pytest.mark.parametrize(
+    ("asked", "weights", "computed"),
+    [
+        ("float16", torch.float16, torch.float16),
+        ("torch.bfloat16", torch.bfloat16, torch.bfloat16),
+        ({"completion_network": torch.float64, "default": torch.float16}, torch.float64, torch.float64),
+        ({"default": "half"}, torch.float16, torch.float16),
+        ({"transformer": torch.float16}, torch.float32, None),
+        ("auto", torch.bfloat16, None),
+        ({"completion_network": "auto"}, torch.bfloat16, None),
+    ],
+)
+def test_types_are_asked_for_as_in_diffusers_and_transformers(folder, argument, asked, weights, computed):
+    make_model().to(torch.bfloat16).save_pretrained(folder)
+    loaded = GLCICModel.from_pretrained(folder, **{argument: asked})
+    assert loaded.dtype == loaded.mean.dtype == weights
+    assert loaded.compute_dtype == computed
+
+
+@pytest.mark.parametrize("argument", ["device_map", "map_location"])
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("meta", "meta"),
+        (torch.device("meta"), "meta"),
+        ("cpu", "cpu"),
+        ({"": "meta"}, "meta"),
+        ({"completion_network": "meta"}, "meta"),
+        ({}, "cpu"),
+        ("auto", choose_device().type),
+        ("balanced", choose_device().type),
+    ],
+)
+def test_devices_are_asked_for_as_in_accelerate(folder, argument, asked, wanted):
+    assert GLCICModel.from_pretrained(folder, **{argument: asked}).device.type == wanted
+
+
+def test_arguments_that_ask_for_what_holds_anyway(model, folder):
+    for arguments in (
+        {"strict": True, "use_safetensors": True, "low_cpu_mem_usage": True, "proxies": None},
+        {"strict": None, "use_safetensors": None, "low_cpu_mem_usage": False, "proxies": {}},
+        {"dtype": torch.float32, "torch_dtype": "float32", "device_map": "cpu", "map_location": torch.device("cpu")},
+    ):
+        assert_same_state(GLCICModel.from_pretrained(folder, **arguments).state_dict(), model.state_dict())
+
+
+NOT_TO_BE_FOLLOWED = [
+    ({"dtype": "cuda"}, "^dtype must be one of torch.float16, .*; got 'cuda'"),
+    ({"torch_dtype": torch.int8}, "^torch_dtype must be one of torch.float16, .*; got torch.int8"),
+    ({"dtype": {"completion_network": np.float16}}, "^dtype must be one of .*numpy.float16"),
+    ({"dtype": torch.float16, "torch_dtype": torch.float32}, "^dtype and torch_dtype mean the same, and differ here"),
+    ({"device_map": "cpu", "map_location": "meta"}, "^device_map and map_location mean the same, and differ here"),
+    ({"device_map": "gpu"}, "^device_map='gpu' cannot be followed"),
+    ({"device_map": "cuda:99"}, "^device_map='cuda:99' cannot be followed: this machine has no device"),
+    ({"device_map": {"network.blocks": "cpu"}}, "^device_map must name one device .* got 'network.blocks'"),
+    ({"map_location": len}, "^map_location=.* cannot be followed"),
+    ({"strict": False}, "^strict=False: weights are always loaded strictly"),
+    ({"use_safetensors": False}, "^use_safetensors=False asks for pickle files"),
+    ({"proxies": {"https": "http://127.0.0.1:9"}}, "^proxies: set HTTPS_PROXY in the environment"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "match"), NOT_TO_BE_FOLLOWED, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_followed_is_refused_by_its_name(folder, arguments, match):
+    """Before anything is read, alike for models and pipelines, and in one sentence."""
+    for cls in (GLCICModel, GLCICPipeline):
+        for place in (folder / "is not looked at", "someone/scenes", None):
+            with pytest.raises(ValueError, match=match) as refusal:
+                cls.from_pretrained(place, **arguments)
+            assert "\n" not in str(refusal.value) and "config.json" not in str(refusal.value)
 
 
 def test_a_compiled_model_is_compiled_for_each_size_and_computes_the_same():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoPipelineForInpainting, DiffusionPipeline
+from diffusers.pipelines import pipeline_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps
 import glcic_hub
 from glcic_hub.filling import completer as completer_module
 from glcic_hub.filling.completer import Completer
+from glcic_hub.model import GLCICModel
 from glcic_hub.pipeline import GLCICPipeline
 from tests.fills import filled
 from tests.random_models import MAX_HOLE_SIZE, random_model
@@ -280,6 +282,20 @@ def test_batches_of_one_size_are_stacked_and_others_are_lists(output_type):
             assert (single[0] == one).all()
     others = PIPE([photo(), photo(20, 30)], [SMALL, SMALL[10:30, 15:45]], output_type=output_type).images
     assert isinstance(others, list) and len(others) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_lists_of_batches_are_lists_of_their_pictures(count):
+    """diffusers' own tests make batches so: a list of tensors of four dimensions."""
+    pictures = [torch.rand(count, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    bool_masks = [torch.from_numpy(MASKS[name])[None, None].expand(count, -1, -1, -1) for name in ("small", "line")]
+    result = PIPE(pictures, bool_masks, output_type="pt").images
+    assert torch.equal(result, PIPE(torch.cat(pictures), torch.cat(bool_masks), output_type="pt").images)
+    arrays = [picture.permute(0, 2, 3, 1).numpy() for picture in pictures], [mask[:, 0] for mask in bool_masks]
+    if count == 1:
+        assert (PIPE(*arrays, output_type="np").images == result.permute(0, 2, 3, 1).numpy()).all()
+    with pytest.raises(ValueError, match="picture 1: "):
+        PIPE([pictures[0][:1], pictures[1][:1] * 300], SMALL)
 
 
 def test_one_mask_serves_all_pictures():
@@ -603,6 +619,87 @@ def test_offloading_gives_the_same(offload):
         np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"offload_type": "leaf_level"}, {"offload_type": "block_level", "num_blocks_per_group": 1}]
+)
+def test_group_offloading_gives_the_same(arguments):
+    hooks = pytest.importorskip("diffusers.hooks")
+    pipe, cpu = new_pipe(), torch.device("cpu")
+    hooks.apply_group_offloading(pipe.completion_network, onload_device=cpu, offload_device=cpu, **arguments)
+    for _ in range(2):
+        np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
+
+
+def test_group_offloading_to_a_disk_is_refused(tmp_path):
+    """diffusers leaves empty tensors in memory, which would be filled with."""
+    pipe, cpu = new_pipe(), torch.device("cpu")
+    with pytest.raises(ValueError, match="^offload_to_disk_path: .* to the CPU instead"):
+        pipe.enable_group_offload(cpu, offload_type="leaf_level", offload_to_disk_path=str(tmp_path))
+    np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
+
+
+class Graphs(list):
+    """A backend of torch.compile that notes what it is given and computes it as it stands."""
+
+    def __call__(self, graph, inputs):
+        self.append(inputs)
+        return graph.forward
+
+
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5), reason="this torch cannot trace how windows are chosen"
+)
+@pytest.mark.parametrize("part", ["pipeline's", "model's", "by its method"])
+def test_what_is_compiled_is_what_runs(part):
+    """`pipe.component = torch.compile(pipe.component)`, the line of diffusers' guides, does what `.compile()` does."""
+    pipe, graphs = new_pipe(), Graphs()
+    as_array(pipe)  # nothing is compiled yet
+    if part == "pipeline's":
+        pipe.completion_network = torch.compile(pipe.completion_network, backend=graphs)
+    elif part == "model's":
+        pipe.completion_network.network = torch.compile(pipe.completion_network.network, backend=graphs)
+    else:
+        pipe.completion_network.compile(backend=graphs)
+    np.testing.assert_allclose(as_array(pipe), as_array(PIPE), atol=1e-5)
+    assert len(graphs) == 1
+    for mask in (MASKS["small"], MASKS["line"]):
+        np.testing.assert_allclose(as_array(pipe, mask), as_array(PIPE, mask), atol=1e-5)
+    assert all(type(side) is int for inputs in graphs for x in inputs if x is not None for side in x.shape)
+
+
+def test_a_compiled_component_is_saved_as_what_it_was(tmp_path):
+    pipe = new_pipe()
+    pipe.completion_network = torch.compile(pipe.completion_network, backend="eager")
+    pipe.save_pretrained(tmp_path)
+    np.testing.assert_array_equal(as_array(GLCICPipeline.from_pretrained(tmp_path)), as_array(PIPE))
+
+
+def test_ways_of_compiling_that_change_nothing_name_the_one_that_does():
+    graphs = Graphs()
+    for change in (
+        lambda model: setattr(model, "forward", torch.compile(model.forward, backend=graphs)),
+        lambda model: model.network.compile(backend=graphs),
+    ):
+        pipe = new_pipe()
+        change(pipe.completion_network)
+        with pytest.warns(UserWarning, match=r"call its \.compile\(\)"):
+            np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
+    assert not graphs
+
+
+@pytest.mark.parametrize("other", [torch.nn.Linear(3, 3), PIPE.completion_network.network, "glcic-scenes", None, PIPE])
+def test_other_components_are_refused(other):
+    pipe = new_pipe()
+    message = f"completion_network must be a GLCICModel; got a {type(other).__name__}"
+    with pytest.raises(TypeError, match=message):
+        GLCICPipeline(other)
+    with pytest.raises(TypeError, match=message):
+        GLCICPipeline.from_pretrained(completion_network=other)
+    with pytest.raises(TypeError, match=message):
+        pipe.completion_network = other
+    np.testing.assert_array_equal(as_array(pipe), as_array(PIPE))
+
+
 def test_the_offload_sequence_names_the_component():
     assert GLCICPipeline.model_cpu_offload_seq == "completion_network"
     assert list(PIPE.components) == ["completion_network"]
@@ -650,6 +747,72 @@ def test_variants_are_saved_and_loaded_beside_one_another(saved):
         assert torch.equal(ours, wanted.half().float())
     with pytest.raises(FileNotFoundError, match="model.bf16.safetensors"):
         GLCICPipeline.from_pretrained(saved, variant="bf16")
+
+
+LOADING = [
+    {"torch_dtype": "auto"},
+    {"dtype": "float16"},
+    {"dtype": {"completion_network": torch.float16}},
+    {"dtype": torch.bfloat16, "torch_dtype": torch.bfloat16},
+    {"device_map": "meta"},
+    {"device_map": "cpu", "low_cpu_mem_usage": True},
+    {"map_location": "cpu", "strict": True},
+    {"use_safetensors": True, "proxies": None},
+    {"variant": "fp16"},
+]
+
+
+@pytest.mark.parametrize("arguments", LOADING, ids=str)
+def test_loading_arguments_mean_the_same_everywhere(tmp_path, arguments):
+    """For pipelines, bare models, embedded ones, and for the model itself."""
+    variant = arguments.get("variant")
+    half = new_pipe().to(torch.float16)
+    half.save_pretrained(tmp_path / "whole", variant=variant)
+    half.completion_network.save_pretrained(tmp_path / "bare", variant=variant)
+    places = [tmp_path / "whole", tmp_path / "bare"] + ([] if variant else ["glcic-scenes"])
+    for place in places:
+        model = GLCICModel.from_pretrained(place, **arguments)
+        loaded = GLCICPipeline.from_pretrained(place, **arguments).completion_network
+        assert (loaded.dtype, loaded.device.type) == (model.dtype, model.device.type)
+        assert loaded.compute_dtype == model.compute_dtype
+    assert loaded.device.type == arguments.get("device_map", "cpu")
+
+
+TOLD = [
+    ({}, torch.float32, False),
+    ({"variant": "fp16"}, torch.float32, True),
+    ({"variant": "fp16", "torch_dtype": torch.float16}, torch.float16, True),
+    ({"torch_dtype": torch.float16}, torch.float16, False),
+    ({"use_safetensors": True, "low_cpu_mem_usage": True}, torch.float32, False),
+]
+
+
+@pytest.mark.parametrize(("arguments", "dtype", "is_variant"), TOLD, ids=str)
+def test_diffusers_own_class_tells_the_model_what_it_is_asked_for(saved, arguments, dtype, is_variant):
+    other = GLCICPipeline(random_model(seed=1).to(torch.float16))
+    other.save_pretrained(saved, variant="fp16")
+    (saved / "completion_network" / "README.md").unlink()
+    loaded = DiffusionPipeline.from_pretrained(saved, **arguments)
+    assert type(loaded) is GLCICPipeline and loaded.dtype == dtype
+    wanted = other if is_variant else PIPE
+    for ours, theirs in zip(loaded.completion_network.parameters(), wanted.completion_network.parameters()):
+        assert torch.equal(ours, theirs.to(dtype))
+
+
+def test_diffusers_own_class_reads_a_variant_that_is_alone(tmp_path):
+    """That is what it downloads of a repository when it is asked for one."""
+    new_pipe().to(torch.float16).save_pretrained(tmp_path, variant="fp16")
+    for arguments in ({}, {"variant": "fp16"}):
+        loaded = DiffusionPipeline.from_pretrained(tmp_path, **arguments)
+        assert type(loaded) is GLCICPipeline and loaded.dtype == torch.float32
+
+
+def test_diffusers_own_class_puts_the_model_where_it_is_asked_to(saved, monkeypatch):
+    pytest.importorskip("accelerate")
+    if "cpu" not in pipeline_utils.SUPPORTED_DEVICE_MAP:
+        pytest.skip("this diffusers knows no device by its name")
+    monkeypatch.setattr(pipeline_utils, "SUPPORTED_DEVICE_MAP", ["meta"])  # accelerators are rare where tests run
+    assert DiffusionPipeline.from_pretrained(saved, device_map="meta").completion_network.device.type == "meta"
 
 
 @pytest.mark.parametrize("arguments", [{}, {"variant": "fp16"}, {"dtype": torch.float16}])

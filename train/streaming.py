@@ -52,7 +52,7 @@ def open_stream(
     try:
         import datasets
     except ImportError as error:
-        raise ImportError(f'{error}: streams need what comes with pip install "glcic-hub[stream]"') from error
+        raise ImportError(f'{error}: streams need what comes with pip install ".[stream]"') from error
     files = data_files and {"train": [path for pattern in data_files for path in expand_braces(pattern)]}
     try:
         stream = datasets.load_dataset(name, config_name, data_files=files, split="train", streaming=True)

@@ -82,7 +82,7 @@ formats, by the suffix of OUT:
   64 kB (.jpg); packed texts of PNG files of more than 1 MB; tags of TIFF files that EXIF does not have; all but dpi
   and comments of formats other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.
   Of a file with several frames, pages or layers the first one is completed, with a message.
-  HEIC pictures are read after pip install "glcic-hub[heif]". Colour pictures of 16 bits a channel are read as 8 bits.
+  HEIC pictures are read after pip install ".[heif]". Colour pictures of 16 bits a channel are read as 8 bits.
 
 examples:
   glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed
@@ -95,7 +95,7 @@ examples:
 {EXIT_CODES}"""
 
 DEMO_DESCRIPTION = """\
-Completes a real photo from scikit-image (pip install "glcic-hub[demo]") and writes before.png, mask.png, after.png
+Completes a real photo from scikit-image (pip install ".[demo]") and writes before.png, mask.png, after.png
 and the three side by side, demo.png. Files of these names in FOLDER are overwritten.
 """
 

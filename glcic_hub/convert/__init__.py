@@ -165,7 +165,8 @@ def _load_pytorch(data: bytes) -> Any:
                 # PyTorch stores without compression; what grows when it is unpacked is an attack.
                 if sum(info.file_size for info in archive.infolist()) > len(data):
                     raise ValueError("it grows when it is unpacked")
-        with warnings.catch_warnings(action="ignore"):  # about unusual pickles; they are read or refused
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about unusual pickles; they are read or refused
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch names no set of errors for files that are not its own
         raise ValueError(

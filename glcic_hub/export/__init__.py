@@ -72,7 +72,7 @@ def export_onnx(model: "GLCICModel", kind: str, precision: str = "fp32", *, name
     try:
         from glcic_hub.export.graph import Graph
     except ImportError as error:
-        raise ImportError('exporting needs onnx: pip install "glcic-hub[onnx]"') from error
+        raise ImportError('exporting needs onnx: pip install ".[onnx]"') from error
     from glcic_hub.export.network_graph import add_completion
     from glcic_hub.export.pipeline_graph import add_pipeline
 

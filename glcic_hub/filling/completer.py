@@ -1,6 +1,8 @@
 """A model made ready for inference: it completes a part of a picture, at the scale at which it knows holes."""
 
 import functools
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -36,12 +38,10 @@ class Completer:
         self.sample_size = model.sample_size
         self.max_hole_size = model.max_hole_size
         self.texture = model.texture
-        network = fold_batchnorm(model.network)  # before anything is rounded
+        network = fold_batchnorm(getattr(model.network, "_orig_mod", model.network))  # before anything is rounded
         self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.mean = model.mean.to(self.device, torch.float32)
-        self._complete_window = complete_window
-        if model.compile_arguments is not None:
-            self._complete_window = torch.compile(complete_window, **model.compile_arguments)
+        self._complete_window = _compiled_as(model, complete_window)
 
     def view_of(self, cell: Box, size: tuple[int, int], scale: float, padding: int | None) -> Box:
         """What the network is to see of a picture of (height, width) `size` in order to complete a cell of a hole.
@@ -119,12 +119,43 @@ class ReadyCompleter:
         """The completer of the model as it is now; arguments as in `Completer`."""
         tensors = [*model.parameters(), *model.buffers()]
         marks = [(tensor.data_ptr(), tensor.dtype, tensor.shape, _version(tensor)) for tensor in tensors]
-        marks += [model.compute_dtype, model.compile_arguments, device]
+        marks += [model.compute_dtype, model.compile_arguments, *_compilers_of(model), device]
         samples = torch.cat([_sample(tensor.detach(), self.SAMPLES) for tensor in tensors])
         if self._made_of is None or self._made_of[0] != marks or not self._made_of[1].equal(samples):
             self._completer = Completer(model, device)
             self._made_of = marks, samples
         return self._completer
+
+
+def _compilers_of(model: GLCICModel) -> list[Callable]:
+    """What torch.compile(model) or torch.compile(model.network) compiles with, where people have assigned that."""
+    return [part.dynamo_ctx for part in (model, model.network) if hasattr(part, "dynamo_ctx")]
+
+
+def _compiled_as(model: GLCICModel, function: Callable) -> Callable:
+    """The function compiled as the model is, or as it was.
+
+    What runs is not the model itself but a window of its folded network: other ways to compile are warned of.
+    """
+    if model.compile_arguments is not None:
+        return torch.compile(function, **model.compile_arguments)
+    for compiler in _compilers_of(model):
+        return _with_constant_sizes(compiler(function))
+    for part in (model, model.network):
+        if part._compiled_call_impl is not None or hasattr(part.forward, "_torchdynamo_orig_callable"):
+            warnings.warn("the model is compiled in a way that filling cannot use: call its .compile()", stacklevel=2)
+    return function
+
+
+def _with_constant_sizes(compiled: Callable) -> Callable:
+    """As `GLCICModel.compile` has them by `dynamic=False`, which is too late to say here."""
+
+    @functools.wraps(compiled)
+    def run(*arguments: object) -> object:
+        with torch._dynamo.config.patch(automatic_dynamic_shapes=False):
+            return compiled(*arguments)
+
+    return run
 
 
 def _version(tensor: torch.Tensor) -> int:

@@ -125,7 +125,7 @@ def complete_holes(
     x = padded_input(image, mask, mean).to(network.output.weight.dtype)
     result = torch.zeros_like(image)
     for window in choose_windows(network, x.shape[-2:], wanted[0, 0].cpu().numpy() > 0):
-        result[..., *window] = complete(network, x, window)
+        result[(..., *window)] = complete(network, x, window)
     return result
 
 
@@ -203,7 +203,7 @@ def _run(layer: nn.Conv2d | nn.ConvTranspose2d, x: torch.Tensor, ranges: LayerRa
             stride, padding, _ = _geometry(layer, axis)
             first = outputs.start + padding - inputs.start * stride
             parts.append(slice(first, first + len(outputs)))
-        return full[..., *parts]
+        return full[(..., *parts)]
     missing = []  # zeros beyond the input's border: left, right, top, bottom, as F.pad takes them
     for axis in (1, 0):
         stride, padding, reach = _geometry(layer, axis)

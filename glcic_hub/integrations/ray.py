@@ -22,7 +22,7 @@ try:
     import ray
     import ray.data
 except ModuleNotFoundError as error:
-    message = f'Ray cannot be imported ({error}): pip install "glcic-hub[ray]"'
+    message = f'Ray cannot be imported ({error}): pip install ".[ray]"'
     if __name__ == "__main__":
         sys.exit(message)
     raise ModuleNotFoundError(message, name=error.name) from error

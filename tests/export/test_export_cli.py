@@ -102,7 +102,7 @@ def test_without_onnx_it_says_what_to_install(capsys, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "glcic_hub.export.graph")
     assert run("model", "-o", "out.onnx") == 1
-    assert 'pip install "glcic-hub[onnx]"' in capsys.readouterr().err
+    assert 'pip install ".[onnx]"' in capsys.readouterr().err
 
 
 def test_mistakes_are_answered_without_torch_and_onnx(tmp_path):

@@ -228,7 +228,7 @@ def test_float32_weights_are_run_in_a_shorter_type_only_where_none_is_asked_for(
         for capabilities in ({}, {"avx512_bf16": True}, {"amx_bf16": True}):
             model.compute_dtype = wanted
             monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)  # noqa: B023
-            types[wanted, *capabilities] = Completer(model).network.output.weight.dtype
+            types[(wanted, *capabilities)] = Completer(model).network.output.weight.dtype
     bf16, fp32 = torch.bfloat16, torch.float32
     assert types == {
         (None,): fp32,

@@ -56,7 +56,7 @@ def test_a_window_equals_the_full_frame_there(case):
     height, width, window = case
     x = frame(height, width).double()
     with torch.no_grad():
-        result, wanted = complete_window(NETWORK, x, window), NETWORK(x)[..., *window].float()
+        result, wanted = complete_window(NETWORK, x, window), NETWORK(x)[(..., *window)].float()
     assert result.shape == wanted.shape
     torch.testing.assert_close(result, wanted, atol=1e-6, rtol=0)
 
@@ -85,7 +85,7 @@ def test_large_frames_in_float32(large_frame, window):
     network, x, whole = large_frame
     with torch.no_grad():
         result = complete_window(network, x, window)
-    torch.testing.assert_close(result, whole[..., *window], atol=1e-5, rtol=0)
+    torch.testing.assert_close(result, whole[(..., *window)], atol=1e-5, rtol=0)
 
 
 class Other(nn.Module):
@@ -116,7 +116,7 @@ def test_kernel_stride_padding_and_dilation_are_read_off_the_modules():
         for top, bottom in ((0, height), (0, 1), (height - 1, height), (7, 12)):
             for left, right in ((0, width), (0, 1), (width - 1, width), (9, 13)):
                 window = slice(top, bottom), slice(left, right)
-                torch.testing.assert_close(complete_window(network, x, window), whole[..., *window])
+                torch.testing.assert_close(complete_window(network, x, window), whole[(..., *window)])
 
 
 def test_the_input_of_one_pixel_is_what_it_depends_on():

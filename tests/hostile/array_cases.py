@@ -101,7 +101,8 @@ def array_case(rng: Random, is_tensor: bool) -> str:
     output_type = rng.choice(("np", "pt", "pil"))
     before = [copy_of(photo), copy_of(mask)]
     try:
-        with deadline(), warnings.catch_warnings(action="error"):
+        with deadline(), warnings.catch_warnings():
+            warnings.simplefilter("error")
             result = pipeline()(photo, mask, output_type=output_type, blend=rng.choice(("poisson", None))).images
     except FileNotFoundError as error:
         assert "no file of this name" in str(error)

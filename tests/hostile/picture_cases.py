@@ -249,7 +249,8 @@ def as_pillow_shows(data: bytes) -> Image.Image | None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without Pillow's and libtiff's opinions on damaged files."""
-    with warnings.catch_warnings(action="ignore"), c_libraries():
+    with warnings.catch_warnings(), c_libraries():
+        warnings.simplefilter("ignore")
         yield
 
 

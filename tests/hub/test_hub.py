@@ -18,7 +18,7 @@ LOAD = (
     MAKE
     + """
 from glcic_hub import GLCICPipeline
-from diffusers import AutoPipelineForInpainting
+from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 
 def pipeline_facts(pipe):
     return [type(pipe).__name__, *facts(pipe.completion_network)]
@@ -28,7 +28,8 @@ report["model"] = facts(GLCICModel.from_pretrained("tester/model"))
 report["model v1"] = facts(GLCICModel.from_pretrained("tester/model", revision="v1"))
 report["model fp16"] = facts(GLCICModel.from_pretrained("tester/model", **half))
 report["model in pipeline"] = facts(GLCICModel.from_pretrained("tester/pipe", subfolder="completion_network"))
-for name, cls in (("pipeline", GLCICPipeline), ("auto", AutoPipelineForInpainting)):
+classes = {"pipeline": GLCICPipeline, "auto": AutoPipelineForInpainting, "diffusion": DiffusionPipeline}
+for name, cls in classes.items():
     report[name] = pipeline_facts(cls.from_pretrained("tester/pipe"))
     report[name + " v1"] = pipeline_facts(cls.from_pretrained("tester/pipe", revision="v1"))
     report[name + " fp16"] = pipeline_facts(cls.from_pretrained("tester/pipe", **half))
@@ -90,7 +91,7 @@ def test_loading_by_repository_id_and_again_offline(pushed, client):
     ]
     widened = [HALF, *full[1:]]
     wanted = {"model": full, "model v1": first, "model fp16": half, "model in pipeline": full}
-    for name in ("pipeline", "auto"):
+    for name in ("pipeline", "auto", "diffusion"):
         cases = {"": full, " v1": first, " fp16": half, " fp16 as float32": widened}
         wanted |= {f"{name}{case}": ["GLCICPipeline", *value] for case, value in cases.items()}
     wanted |= {

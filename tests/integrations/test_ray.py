@@ -123,7 +123,7 @@ def test_without_ray_it_says_what_to_install():
     done = subprocess.run(
         [sys.executable, "-m", "glcic_hub.integrations.ray", "a", "b", "c"], cwd=ROOT, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (1, "") and 'pip install "glcic-hub[ray]"' in done.stderr
+    assert (done.returncode, done.stdout) == (1, "") and 'pip install ".[ray]"' in done.stderr
 
 
 def start(folder: Path, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.Popen:

@@ -30,7 +30,7 @@ def test_no_name_is_missing_or_imported_for_nothing(codes, name):
         "--select",
         "F,E9",
         "--target-version",
-        "py311",
+        "py310",
         "-",
     ]
     done = subprocess.run(arguments, input=codes[name], capture_output=True, text=True)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("datasets", reason='streams need what comes with pip install "glcic-hub[stream]"')
+pytest.importorskip("datasets", reason='streams need what comes with pip install ".[stream]"')
 
 from tests.hub.loopback_hub import Handler, LoopbackHub
 from tests.train.pictures import DAMAGED, encoded, noise, write_shard
