@@ -60,6 +60,8 @@ def check_fits(image: "Image.Image", file_format: str) -> None:
 
     if image.mode in images.SIXTEEN_BIT_MODES and file_format != "PNG":
         raise ValueError(f"the picture has 16 bits, which {file_format} cannot hold: use .png")
+    if image.mode == "F":
+        raise ValueError("the picture has floating point samples, which no format here can hold: use GLCICPipeline")
     if image.mode == "CMYK" and file_format != "JPEG":
         raise ValueError(f"the picture is CMYK, which {file_format} cannot hold: use .jpg")
     if file_format == "JPEG":

@@ -17,6 +17,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from glcic_hub import metadata
+from glcic_hub.inks import inks_like, to_rgb
 from glcic_hub.opening import (
     FIRST_ALONE,
     MORE_FRAMES,
@@ -33,9 +34,12 @@ CHANNEL_COUNTS = (1, 3, 4)
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 # The mode in which single samples of a picture can be set without changing the colours of the others.
-_WRITABLE_MODE = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "CMYK", *SIXTEEN_BIT_MODES)}
+_WRITABLE_MODE = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "CMYK", "F", *SIXTEEN_BIT_MODES)}
 _WRITABLE_MODE |= {"1": "L", "La": "LA", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB"}
 _WRITABLE_MODE |= {"YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"}
+
+INKS_AROUND = 64
+"""Pixels around a hole of a CMYK picture whose inks are looked at."""
 
 _TO_UPRIGHT = {
     1: lambda stored: stored,
@@ -149,6 +153,7 @@ class Picture:
             return self.image.copy()
         result = _writable(self.image).copy()
         fill, mask = (turned(array, _UNDOES[self.orientation]) for array in (fill, mask))
+        whole_mask = mask
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         corners = tuple(int(side) for side in (left, top, right, bottom))
@@ -157,15 +162,29 @@ class Picture:
         samples = np.array(part)
         if part.mode in ("L", *SIXTEEN_BIT_MODES):
             samples[mask] = np.rint(_luma(fill[mask]) * (255 if part.mode == "L" else 65535))
+        elif part.mode == "F":
+            low, high = _range_of(np.asarray(self.image))
+            samples[mask] = low + _luma(fill[mask]) * (high - low)
         elif part.mode == "LA":
             samples[mask, 0] = np.rint(_luma(fill[mask]) * 255)
         elif part.mode == "CMYK":
-            samples[mask] = np.asarray(Image.fromarray(_eight_bit(fill)).convert("CMYK"))[mask]
+            samples[mask] = self._inks(_eight_bit(fill[mask]), whole_mask, (top, bottom, left, right))
         else:
             samples[mask, :3] = _eight_bit(fill[mask])
         result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
         result.info = metadata.without_small_pictures(result.info, self.orientation)
         return result
+
+    def _inks(self, colours: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+        """CMYK samples for filled pixels, like those around; `mask` and `box` in the stored orientation."""
+        top, bottom, left, right = box
+        near = (
+            slice(max(0, top - INKS_AROUND), bottom + INKS_AROUND),
+            slice(max(0, left - INKS_AROUND), right + INKS_AROUND),
+        )
+        known, rgb = ~mask[near], turned(self.rgb, _UNDOES[self.orientation])[near]
+        samples = np.asarray(self.image)[near]
+        return inks_like(colours, samples[known], rgb[known], self.image.info.get("icc_profile"))
 
 
 def paste(picture: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -183,7 +202,7 @@ def read(image: ImageLike) -> Picture:
 
     image: a PIL image (the current frame of an animated one), the path of a file, an array (H, W) or (H, W, 1|3|4) or
     a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL pictures of
-    modes I and I;16 have 16 bits: 65535 is white.
+    modes I and I;16 have 16 bits: 65535 is white. Those of mode F have any range, which becomes [0, 1]; NaN is unknown.
 
     ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not a picture.
     """
@@ -358,8 +377,13 @@ def _from_image(image: Image.Image) -> Picture:
     source = _writable(kept)
     alpha = opacity(kept)
     hidden = None if alpha is None else _where_any(turned(alpha == 0, orientation))
+    if source.mode == "F":
+        return _from_floats(kept, orientation, has_more)
     if source.mode not in SIXTEEN_BIT_MODES:
-        rgb = turned(np.asarray(source if source.mode == "RGB" else source.convert("RGB")), orientation)
+        colours = source.convert("RGB") if source.mode not in ("CMYK", "RGB") else source
+        if source.mode == "CMYK":
+            colours = to_rgb(source)
+        rgb = turned(np.asarray(colours), orientation)
         rgb = np.ascontiguousarray(rgb)
         return Picture(rgb, kept, orientation, hidden=hidden, has_more_frames=has_more)
     grey = np.asarray(source)
@@ -373,6 +397,23 @@ def _from_image(image: Image.Image) -> Picture:
     values = wide.astype(np.float32) / np.float32(65535)
     rgb = np.ascontiguousarray(rgb)
     return Picture(rgb, kept, orientation, values, hidden=hidden, has_more_frames=has_more)
+
+
+def _from_floats(image: Image.Image, orientation: int, has_more: bool) -> Picture:
+    """A picture of mode F, such as a depth map: its own range of finite values becomes [0, 1]; others are unknown."""
+    floats = turned(np.asarray(image), orientation)
+    known = np.isfinite(floats)
+    if not known.any():
+        raise ValueError("the picture has NaN or infinite values alone")
+    low, high = _range_of(floats)
+    values = np.where(known, (np.where(known, floats, low) - low) / max(high - low, np.finfo(np.float64).tiny), 0)
+    values = np.repeat(values[..., None], 3, axis=2).astype(np.float32)
+    return Picture(_eight_bit(values), image, orientation, values, hidden=_where_any(~known), has_more_frames=has_more)
+
+
+def _range_of(floats: np.ndarray) -> tuple[float, float]:
+    finite = floats[np.isfinite(floats)]
+    return float(finite.min()), float(finite.max())
 
 
 def _from_array(array: np.ndarray | torch.Tensor) -> Picture:

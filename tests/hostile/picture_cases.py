@@ -295,7 +295,7 @@ def is_a_reason(sentence: str, shown: Image.Image, hole: np.ndarray, out: Path) 
     if hole.all():
         return "covers the whole picture" in sentence
     if shown.mode == "F":
-        return "mode F" in sentence
+        return "floating point samples" in sentence
     if shown.mode in ("I",) and "must have values from 0 to 65535" in sentence:
         return True
     if "16 bits" in sentence:
