@@ -405,6 +405,7 @@ class TestInpaint:
     def test_colours_under_transparency_are_kept(self, tmp_path, mask, tiny_model):
         rgba = samples(4)
         rgba[..., 3] = 0
+        rgba[:2, :, 3] = 255  # something is seen to complete it from
         saved(rgba, tmp_path / "in.png")
         for out in (tmp_path / "out.png", tmp_path / "out.webp"):
             assert run("inpaint", tmp_path / "in.png", mask, "-o", out, "--model", tiny_model) == 0

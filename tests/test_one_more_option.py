@@ -51,7 +51,7 @@ def package(tmp_path_factory) -> Path:
     insert(
         copy / "filling" / "options.py", FIELDS, before="\n    def __post_init__(self):\n        for option in fields"
     )
-    insert(copy / "filling" / "fill.py", WORK, before="    return result\n")
+    insert(copy / "filling" / "fill.py", WORK, before="    return Filled(result, mask)\n")
     return folder
 
 

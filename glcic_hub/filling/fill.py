@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from glcic_hub.filling import rim
 from glcic_hub.filling.colours import keep_colours
 from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.contrast import AS_IT_IS, contrast_of
@@ -28,6 +27,7 @@ from glcic_hub.filling.holes import (
 )
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.filling.plain import fill_plain
+from glcic_hub.filling.rim import REACH, doubt_rim
 from glcic_hub.filling.seam import blend_frame
 from glcic_hub.filling.synthesis import reach, synthesise_frame, unseen
 
@@ -79,9 +79,13 @@ def fill(
     mask = dilated(mask, options.grow)
     unknown = mask if hidden is None else mask | hidden
     if unknown.all():
+        remedy = ", or let it grow less" if options.grow else ""
+        if not mask.all():
+            raise ValueError(
+                f"what the mask leaves is transparent: leave something to complete it from{remedy}"
+            )
         raise ValueError(
-            "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
-            + (", or let it grow less" if options.grow else "")
+            f"the mask covers the whole picture: nothing is left to complete it from; leave some of it black{remedy}"
         )
     result = np.zeros(picture.shape, np.float32)
     working_size = options.working_size or completer.max_hole_size
@@ -115,12 +119,12 @@ def _filled(
     )
     side = math.ceil(LARGEST_CELL / hole.scale)
     from_photo = (completer.texture if options.texture == "auto" else options.texture) == "photo"
-    margin = max(rim.REACH, reach(hole) if from_photo else 0)
+    margin = max(REACH, reach(hole) if from_photo else 0)
     around = hull(*map(view_of, tiles(hole.box, side)), grown(hole.box, margin, unknown.shape))
     frame = cut_out(picture, unknown, hole, around)
     contrast = contrast_of(frame) if picture.dtype == np.float32 else AS_IT_IS
     contrast.stretch(frame)
-    box = rim.doubt(frame, inside(hole.box, around))
+    box = doubt_rim(frame, inside(hole.box, around))
     is_plain = fill_plain(frame, box)
     if not is_plain:
         for cell in tiles(box, side):

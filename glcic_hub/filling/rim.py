@@ -48,7 +48,7 @@ TILE = 512
 """Long holes are looked at in tiles of this side, in pixels, which bounds the memory."""
 
 
-def doubt(frame: Frame, box: Box) -> Box:
+def doubt_rim(frame: Frame, box: Box) -> Box:
     """Make the known pixels that are not to be believed a part of the hole, in place.
 
     Args:
