@@ -234,12 +234,12 @@ for endpoint in app.build().get_api_info()["named_endpoints"].values():
     assert {{"paint", "paint_rows"}} <= set(names), names
 values = {{name: control.value for name, control in controls.items()}} | {{"paint": "white", "paint-rows": "20"}}
 try:
-    app.inpaint("photo.png", "mask.png", 0, 0, None, *(values | {{"paint-rows": "0"}}).values())
+    app.inpaint("photo.png", "mask.png", None, *(values | {{"paint-rows": "0"}}).values())
 except app.gr.Error as error:
     assert str(error.message) == "paint_rows must be a whole number of pixels from 1 to 9999; got 0", error
 else:
     raise AssertionError("0 rows were taken")
-shutil.copy(app.inpaint("photo.png", "mask.png", 0, 0, None, *values.values()), "out.png")
+shutil.copy(app.inpaint("photo.png", "mask.png", None, *values.values()), "out.png")
 """
     run("-c", code)
     assert_painted(tmp_path / "out.png")
