@@ -230,6 +230,12 @@ class TestImports:
         assert done.stdout.endswith("set()\n")
         assert names(photo.parent) == ["photo.png"]
 
+    def test_help_does_not_import_what_processes_need(self):
+        """It is a third of the time that --help takes."""
+        done = glcic("--help", after="print('multiprocessing' in sys.modules)")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("\nFalse\n")
+
     def test_completing_does_not_import_diffusers(self, tmp_path, photo, mask, tiny_model):
         arguments = ["inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model]
         done = glcic(*arguments, after="print('torch' in sys.modules, 'diffusers' in sys.modules)")
