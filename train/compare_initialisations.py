@@ -12,8 +12,12 @@ does not know.
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
+
+if not __package__:  # started as a file, with its own folder on the path and not the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

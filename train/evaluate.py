@@ -37,6 +37,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+if not __package__:  # started as a file, with its own folder on the path and not the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw

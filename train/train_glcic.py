@@ -1,7 +1,8 @@
 """Train the completion network: Algorithm 1 of the paper, from the first line to the last.
 
 Phase 1 trains the completion network C alone on the reconstruction loss, phase 2 the discriminators D alone, phase 3
-both together. Examples (from the repository's root; `--help` lists every option):
+both together. Examples (from the repository's root; `--help` lists every option; the file's path does in place of
+`-m train.train_glcic`, too):
 
     python -m train.train_glcic --preset places-256 --train_data_dir photos/ --output_dir runs/mine
     torchrun --nproc_per_node 8 -m train.train_glcic --preset places-256 --train_data_dir photos/ --output_dir runs/mine
@@ -21,6 +22,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+if not __package__:  # started as a file, with its own folder on the path and not the repository
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 from accelerate import Accelerator

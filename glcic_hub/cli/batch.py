@@ -3,9 +3,8 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from glcic_hub.batch import Outcome, complete_all, default_processes, errors_file
-from glcic_hub.batch.plan import Plan, make_plan, share_of, single_mask
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_no_file, check_is_writable, check_quality, make_folder, say
 from glcic_hub.cli.texts import BATCH_DESCRIPTION, BATCH_EPILOG
@@ -13,6 +12,10 @@ from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.formats import WRITABLE
 from glcic_hub.opening import pixel_limit
 from glcic_hub.workflow import device_of
+
+if TYPE_CHECKING:
+    from glcic_hub.batch import Outcome
+    from glcic_hub.batch.plan import Plan
 
 FAILURES_SHOWN = 10
 DOUBTS_SHOWN = 10
@@ -56,6 +59,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Plan, complete, sum up."""
+    from glcic_hub.batch import complete_all, default_processes, errors_file
+    from glcic_hub.batch.plan import make_plan, share_of, single_mask
+
     suffix = f".{args.format}"
     settings = options.settings_of(args, WRITABLE[suffix])
     check_quality(args.quality, settings.file_format)
@@ -86,14 +92,14 @@ def run(args: argparse.Namespace) -> None:
         say(args, error)  # launchers end all other processes when one fails
 
 
-def say_ignored(args: argparse.Namespace, plan: Plan) -> None:
+def say_ignored(args: argparse.Namespace, plan: "Plan") -> None:
     """Which files there are that are no pictures, if any."""
     if plan.ignored:
         counts = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in plan.ignored.most_common(5))
         say(args, f"left out, because they are no pictures: {counts}")
 
 
-def sum_up(args: argparse.Namespace, plan: Plan, outcome: Outcome, errors: Path | str) -> None:
+def sum_up(args: argparse.Namespace, plan: "Plan", outcome: "Outcome", errors: Path | str) -> None:
     """Say what became of the plan. FailedWork if not all is completed; `errors` is the file that says why."""
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")

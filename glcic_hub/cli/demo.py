@@ -6,8 +6,7 @@ from pathlib import Path
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_no_file, make_folder, say, write
 from glcic_hub.cli.texts import DEMO_DESCRIPTION, EXIT_CODES
-from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS
-from glcic_hub.errors import FailedWork
+from glcic_hub.demo import DEFAULT_PHOTO, PHOTOS, demo_pictures
 from glcic_hub.formats import encoded
 from glcic_hub.workflow import Settings, load_completer
 
@@ -16,7 +15,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "demo",
-        help="complete a photo that comes with scikit-image",
+        help="complete a photo that comes with the package",
         description=DEMO_DESCRIPTION,
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,15 +32,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Complete the photo, write its pictures."""
     check_is_no_file(args.out)
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise FailedWork('the demo photo is in scikit-image: pip install "glcic-hub[demo]"') from error
-    from glcic_hub.demo import demo_pictures
-
-    photo = getattr(data, args.photo)()
     completer = load_completer(Settings(model=args.model, device=args.device))
-    pictures, seconds = demo_pictures(photo, args.photo, completer)
+    pictures, seconds = demo_pictures(args.photo, completer)
     make_folder(args.out)
     for name, picture in pictures.items():
         path = args.out / f"{name}.png"

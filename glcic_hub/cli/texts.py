@@ -40,7 +40,7 @@ Completes pictures (inpainting) with the GLCIC network of Iizuka et al. 2017.
 
 EPILOG = f"""\
 more:
-  glcic demo                                   completes a photo that comes with scikit-image
+  glcic demo                                   completes a photo that comes with the package
   glcic inpaint --help                         masks, formats and more examples
   glcic batch --help                           whole folders and tar files, in several processes
   glcic convert --help                         checkpoints of other implementations, and how exact the result is
@@ -95,8 +95,8 @@ examples:
 {EXIT_CODES}"""
 
 DEMO_DESCRIPTION = """\
-Completes a real photo from scikit-image (pip install ".[demo]") and writes before.png, mask.png, after.png
-and the three side by side, demo.png. Files of these names in FOLDER are overwritten.
+Completes a real photo that comes with the package, and writes before.png, mask.png, after.png and the three side by
+side, demo.png. Files of these names in FOLDER are overwritten.
 """
 
 CONVERT_DESCRIPTION = """\

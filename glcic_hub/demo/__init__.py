@@ -1,11 +1,11 @@
-"""The demonstration: photos that lie in the installed scikit-image, and the strokes that are filled in them."""
+"""The demonstration: two photos that lie here, and the strokes that are filled in them."""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
     from glcic_hub.filling.completer import Completer
@@ -29,19 +29,19 @@ PHOTOS: dict[str, list[Stroke]] = {
         (10, [(215, 120), (270, 95), (330, 130)]),
     ],
 }
-DEFAULT_PHOTO = "coffee"
+DEFAULT_PHOTO = "rocket"
 
 
-def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tuple[dict[str, Image.Image], float]":
+def demo_pictures(name: str, completer: "Completer") -> "tuple[dict[str, Image.Image], float]":
     """Complete a photo of `PHOTOS` under its strokes.
 
     Args:
-        photo: uint8 (H, W, 3), as `skimage.data` gives it.
         name: a key of `PHOTOS`.
         completer: the model.
 
     Returns:
-        "before", "mask", "after" and the three side by side, "demo"; and the seconds that the completion took.
+        "before" (RGB), "mask" (L), "after" (RGB) and the three side by side, "demo"; and the seconds that the
+        completion took.
     """
     import numpy as np
     from PIL import Image
@@ -49,7 +49,8 @@ def demo_pictures(photo: "np.ndarray", name: str, completer: "Completer") -> "tu
     from glcic_hub.filling.fill import fill
     from glcic_hub.images import paste
 
-    before = Image.fromarray(photo)
+    before = Image.open(Path(__file__).with_name(f"{name}.jpg")).convert("RGB")
+    photo = np.asarray(before)
     drawn = stroke_mask(before.size, PHOTOS[name])
     mask = np.asarray(drawn) == 255
 
