@@ -1,9 +1,9 @@
 // Photo in, paint on it, completed photo out. The graph model.onnx (`glcic export onnx --kind pipeline`) says what goes
-// where, texture/ makes it look like the photo.
+// where, filling/ makes it look like the photo.
 
 import { metadataOf } from "./metadata.js";
 import * as ort from "./onnxruntime/ort.wasm.min.mjs";
-import { textured } from "./texture/texture.js";
+import { textured } from "./filling/filling.js";
 
 const MODEL = "model.onnx";
 const MAX_PIXELS = 32e6; // above it, the runtime's memory may not do

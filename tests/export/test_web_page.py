@@ -188,7 +188,7 @@ def test_a_model_may_want_no_texture(page, graph, photo, photo_file):
 
 
 def test_without_its_texture_a_photo_can_still_be_completed(page, photo, photo_file):
-    page.route("**/texture/holes.js", lambda route: route.fulfill(status=404))
+    page.route("**/filling/holes.js", lambda route: route.fulfill(status=404))
     open_photo(page, photo_file)
     mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
     page.click("#complete")

@@ -20,7 +20,7 @@ OTHER_NUMBERS = {"LARGEST_SEARCHED", "SAMPLE", "HELD"}
 
 TEXTURED = """async ([rgb, mask, size, model]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const { textured } = await import(new URL("texture/texture.js", document.baseURI).href);
+  const { textured } = await import(new URL("filling/filling.js", document.baseURI).href);
   const shares = [];
   const result = await textured(bytes(rgb), bytes(mask), size, model, (share) => shares.push(share));
   return [btoa(Array.from(result, (byte) => String.fromCharCode(byte)).join("")), shares];
@@ -179,7 +179,7 @@ def test_the_numbers_are_those_of_python():
     """Whoever changes one there is told that the page has to follow."""
     numbers = {}
     for file in ("patches", "synthesis", "holes"):
-        text = (WEB / "texture" / f"{file}.js").read_text()
+        text = (WEB / "filling" / f"{file}.js").read_text()
         for names, value in re.findall(r"^(?:export )?const \[?([A-Z_, ]+?)\]? = ([^;]+);", text, re.M):
             value = eval(value, dict(numbers))  # numbers and lists are written alike
             numbers |= dict(zip(names.split(", "), value)) if ", " in names else {names: value}
