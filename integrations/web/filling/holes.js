@@ -1,45 +1,16 @@
-// The holes of a mask, each with its surroundings: as glcic_hub/filling/holes.py finds them, and at the scale at which
-// the graph (glcic_hub/export/view.py) has shown them to the network: one for all.
+// The holes of a mask and their surroundings: glcic_hub/filling/holes.py for browsers. The scale is that at which the
+// graph (glcic_hub/export/view.py) shows them to the network: one for all.
+//
+// A photo is {rgb, mask, hidden, size}: Uint8Array of three channels, Uint8Array with 255 where it is to be completed,
+// Uint8Array with 1 where its colours are not known or null, [width, height]. Boxes are {left, top, width, height}.
 
 import { distances, grid } from "./grids.js";
-import { synthesised } from "./synthesis.js";
 
-const LEAST_THICKNESS = 3;
-const MARGIN = 1;
-const LEAST_MARGIN = 48; // pixels
-const LEAST_MARGIN_SEEN = 24; // pixels of the first scale: a small hole beside a large one was shown much reduced
-const LEAST_THICKNESS_SEEN = 8; // likewise; there it starts at a finer scale than it was shown at
-const TILE = 4;
-const [LEAST_TILE, LARGEST_TILE] = [256, 1024]; // pixels; the largest and the margin's bound keep to 1 GB of memory
-const LARGEST_MARGIN = 512;
-const SEED = 0;
 const [CONTEXT, LONGEST_SIDE] = [0.25, 512]; // of view.py
 
-/**
- * Make the fill of a completed photo of patches of what is known of it.
- *
- * @param rgb Uint8Array, the completed photo; changed in place, under the mask only
- * @param mask Uint8Array, 255 where it was completed
- * @param size [width, height]
- * @param model {sampleSize, maxHoleSize} in pixels
- * @param progress called with the share of the work that is done
- */
-export function addTexture(rgb, mask, size, model, progress) {
-  const holes = holesOf(mask, size, Math.max(1, Math.floor(model.sampleSize / 8)));
-  const seen = scaleOf(holes, model);
-  const whole = holes.reduce((sum, { area }) => sum + area, 0);
-  let done = 0;
-  for (const hole of holes) {
-    if (hole.thickness >= LEAST_THICKNESS) {
-      const scale = Math.max(seen, Math.min(1, LEAST_THICKNESS_SEEN / hole.thickness));
-      fillHole(rgb, mask, size, hole, scale, (share) => progress((done + share * hole.area) / whole));
-    }
-    done += hole.area;
-  }
-}
-
-/** Groups of pieces nearer than about two blocks: {left, top, width, height, own, area, thickness}; own: 1 in it. */
-function holesOf(mask, [width, height], block) {
+/** Pieces nearer than about a quarter of the sample size are one: a box with {own, area, thickness}; own: 1 in it. */
+export function holesOf({ mask, size: [width, height] }, sampleSize) {
+  const block = Math.max(1, Math.floor(sampleSize / 8));
   const blocks = [Math.ceil(width / block), Math.ceil(height / block)];
   const used = new Uint8Array(blocks[0] * blocks[1]);
   for (let y = 0, at = 0; y < height; y++) {
@@ -50,7 +21,7 @@ function holesOf(mask, [width, height], block) {
 }
 
 /** Marked places that touch, also by a corner: lists of their numbers. */
-function groupsOf(marked, [width, height]) {
+export function groupsOf(marked, [width, height]) {
   const left = marked.slice();
   const groups = [];
   for (let first = 0; first < left.length; first++) {
@@ -106,7 +77,7 @@ function thicknessOf(mask, size, hole) {
 }
 
 /** By how much the graph has reduced what it has shown to the network, at most 1. */
-function scaleOf(holes, { sampleSize, maxHoleSize }) {
+export function scaleOf(holes, { sampleSize, maxHoleSize }) {
   const thickness = Math.max(...holes.map((hole) => hole.thickness));
   const area = holes.reduce((sum, hole) => sum + hole.area, 0);
   const extent = (start, side) => {
@@ -118,78 +89,61 @@ function scaleOf(holes, { sampleSize, maxHoleSize }) {
 }
 
 /** A box with a margin around it, as far as the photo goes. */
-function grown({ left, top, width, height }, margin, size) {
+export function grown({ left, top, width, height }, margin, size) {
   const [startX, startY] = [Math.max(0, left - margin), Math.max(0, top - margin)];
   const [endX, endY] = [Math.min(size[0], left + width + margin), Math.min(size[1], top + height + margin)];
   return { left: startX, top: startY, width: endX - startX, height: endY - startY };
 }
 
-/** Tile by tile, which bounds time and memory; what is filled is known to the next. */
-function fillHole(rgb, mask, size, hole, scale, progress) {
-  const side = Math.min(LARGEST_TILE, Math.max(LEAST_TILE, Math.ceil(TILE * hole.thickness)));
-  const area = Math.min(hole.area, Math.ceil(side * hole.thickness));
-  const wantedMargin = Math.ceil(Math.max(LEAST_MARGIN, MARGIN * Math.sqrt(area), LEAST_MARGIN_SEEN / scale));
-  const margin = Math.min(LARGEST_MARGIN, wantedMargin);
-  const filled = new Uint8Array(hole.own.length);
-  const tiles = tilesOf(hole, side);
-  tiles.forEach((tile, number) => {
-    const view = grown(tile, margin, size);
-    const { picture, wanted, known } = cutOut(rgb, mask, size, hole, filled, view);
-    const share = (part) => progress((number + part) / tiles.length);
-    const fill = synthesised(picture, wanted, known, scale, randomFrom(SEED), share);
-    for (let y = tile.top; y < tile.top + tile.height; y++) {
-      for (let x = tile.left; x < tile.left + tile.width; x++) {
-        const own = (y - hole.top) * hole.width + x - hole.left;
-        if (!hole.own[own]) continue;
-        filled[own] = 1;
-        const from = 3 * ((y - view.top) * view.width + x - view.left);
-        const to = 3 * (y * size[0] + x);
-        if (fill) for (let c = 0; c < 3; c++) rgb[to + c] = Math.round(255 * fill.values[from + c]);
-      }
-    }
-  });
-}
-
-function tilesOf(hole, side) {
+/** The parts of a box, at most `side` wide and high. */
+export function tilesOf(box, side) {
   const tiles = [];
-  for (let top = 0; top < hole.height; top += side) {
-    for (let left = 0; left < hole.width; left += side) {
-      const [width, height] = [Math.min(side, hole.width - left), Math.min(side, hole.height - top)];
-      let isUsed = false;
-      for (let y = top; y < top + height && !isUsed; y++) {
-        isUsed = hole.own.subarray(y * hole.width + left, y * hole.width + left + width).includes(1);
-      }
-      if (isUsed) tiles.push({ left: hole.left + left, top: hole.top + top, width, height });
+  for (let top = 0; top < box.height; top += side) {
+    for (let left = 0; left < box.width; left += side) {
+      const [width, height] = [Math.min(side, box.width - left), Math.min(side, box.height - top)];
+      tiles.push({ left: box.left + left, top: box.top + top, width, height });
     }
   }
   return tiles;
 }
 
-/** What a view shows: the picture, what is still wanted of this hole, and what is known. */
-function cutOut(rgb, mask, size, hole, filled, { left, top, width, height }) {
-  const picture = grid(width, height, 3);
-  const [wanted, known] = [new Uint8Array(width * height), new Uint8Array(width * height)];
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at++) {
-      const from = (top + y) * size[0] + left + x;
-      for (let channel = 0; channel < 3; channel++) picture.values[3 * at + channel] = rgb[3 * from + channel] / 255;
-      const [ownX, ownY] = [left + x - hole.left, top + y - hole.top];
-      const isInBox = ownX >= 0 && ownX < hole.width && ownY >= 0 && ownY < hole.height;
-      const own = ownY * hole.width + ownX;
-      known[at] = Number(!mask[from] || (isInBox && filled[own] === 1));
-      wanted[at] = Number(!known[at] && isInBox && hole.own[own] === 1);
-    }
+/** The pixels of a box: their numbers in the photo and in the box. */
+export function forEachIn({ left, top, width, height }, size, visit) {
+  for (let y = 0, place = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, place++) visit((top + y) * size[0] + left + x, place);
   }
-  return { picture, wanted, known };
 }
 
-/** Numbers from 0 to 1, the same again for the same seed: the generator mulberry32. */
-function randomFrom(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** The pixels of a hole: their numbers in the photo. */
+export function forEachOf(hole, size, visit) {
+  forEachIn(hole, size, (at, place) => hole.own[place] && visit(at));
+}
+
+/** The hole's own place of a pixel of the photo; -1 outside its box. */
+export function placeIn(hole, x, y) {
+  const [ownX, ownY] = [x - hole.left, y - hole.top];
+  return ownX >= 0 && ownX < hole.width && ownY >= 0 && ownY < hole.height ? ownY * hole.width + ownX : -1;
+}
+
+/**
+ * What a view shows of a photo: the picture (a grid of 3 channels from 0 to 1), where it is of this hole, where it is
+ * known (Uint8Array, 1 where it is so). Places of other holes, and hidden ones, are neither.
+ *
+ * @param filled Uint8Array, like the hole's `own`: which of its pixels are known by now
+ */
+export function cutOut({ rgb, mask, hidden, size }, hole, view, filled = null) {
+  const picture = grid(view.width, view.height, 3);
+  const [own, known] = [new Uint8Array(view.width * view.height), new Uint8Array(view.width * view.height)];
+  for (let y = view.top, at = 0; y < view.top + view.height; y++) {
+    for (let x = view.left; x < view.left + view.width; x++, at++) {
+      const from = y * size[0] + x;
+      for (let channel = 0; channel < 3; channel++) picture.values[3 * at + channel] = rgb[3 * from + channel] / 255;
+      const place = placeIn(hole, x, y);
+      const isOwn = place >= 0 && hole.own[place] === 1;
+      const isFilled = isOwn && filled?.[place] === 1;
+      known[at] = Number(isFilled || !(mask[from] || hidden?.[from]));
+      own[at] = Number(isOwn && !isFilled);
+    }
+  }
+  return { picture, own, known };
 }

@@ -1,8 +1,10 @@
-// Beside the page, which stays alive: takes what `addTexture` takes, gives {share} while it works and {rgb} at the end.
+// Beside the page, which stays alive: takes {stage, args}, one of stages.js with its arguments, the photo first; gives
+// {share} while it works and {photo, result} at the end.
 
-import { addTexture } from "./holes.js";
+import { finish, prepare } from "./stages.js";
 
-self.addEventListener("message", ({ data: { rgb, mask, size, model } }) => {
-  addTexture(rgb, mask, size, model, (share) => self.postMessage({ share }));
-  self.postMessage({ rgb }, [rgb.buffer]);
+self.addEventListener("message", ({ data: { stage, args } }) => {
+  const [photo] = args;
+  const result = { prepare, finish }[stage](...args, (share) => self.postMessage({ share }));
+  self.postMessage({ photo, result }, [photo.rgb.buffer, photo.mask.buffer]);
 });
