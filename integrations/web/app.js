@@ -1,9 +1,9 @@
 // Photo in, paint on it, completed photo out. The graph model.onnx (`glcic export onnx --kind pipeline`) says what goes
-// where, texture/ makes it look like the photo.
+// where; filling/ says what it is to know, and makes it look like the photo.
 
+import { staged } from "./filling/filling.js";
 import { metadataOf } from "./metadata.js";
 import * as ort from "./onnxruntime/ort.wasm.min.mjs";
-import { textured } from "./texture/texture.js";
 
 const MODEL = "model.onnx";
 const MAX_PIXELS = 32e6; // above it, the runtime's memory may not do
@@ -21,6 +21,7 @@ const canvasContext = canvas.getContext("2d");
 
 // The photo as it was opened and as it is now, in its own size and at the size of the canvas; what is painted on it.
 let photoName, photo, original, preview;
+let hidden = null; // Uint8Array, 1 where the photo was fully transparent; null if it was nowhere
 let strokes = []; // {erase, radius, points}, in pixels of the photo
 let history = []; // functions, each of which undoes one step
 let stroke = null; // the one that is being painted
@@ -29,9 +30,9 @@ let busy = false;
 // Pixels
 
 function contextOf(width, height) {
-  const hidden = Object.assign(document.createElement("canvas"), { width, height });
+  const unseen = Object.assign(document.createElement("canvas"), { width, height });
   // willReadFrequently keeps it in main memory, where no graphics card rounds a colour.
-  return hidden.getContext("2d", { willReadFrequently: true });
+  return unseen.getContext("2d", { willReadFrequently: true });
 }
 
 function smallCopy(context) {
@@ -57,20 +58,29 @@ function rgbOf(context) {
   return rgb;
 }
 
-/** The mask, 255 = fill, with its bounding box; no box if nothing is painted. */
+/** The mask, 255 = fill; null if nothing is painted on what can be seen. */
 function maskOf(width, height) {
   const context = contextOf(width, height);
   strokes.forEach((each) => drawStroke(context, each, 1));
   const mask = new Uint8Array(width * height);
-  let [left, top, right, bottom, count] = [width, height, 0, 0, 0];
+  let isPainted = false;
   forEachPixel(context, (data, at, pixel) => {
     if (data[at + 3] < 128) return;
     mask[pixel] = 255;
-    count++;
+    isPainted ||= !hidden?.[pixel];
+  });
+  return isPainted ? mask : null;
+}
+
+/** The box around the pixels that are marked: [left, top, width, height]. */
+function boxOf(marked, width, height) {
+  let [left, top, right, bottom] = [width, height, 0, 0];
+  marked.forEach((one, pixel) => {
+    if (!one) return;
     const [x, y] = [pixel % width, Math.floor(pixel / width)];
     [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
   });
-  return { mask, count, box: count && [left, top, right - left + 1, bottom - top + 1] };
+  return [left, top, right - left + 1, bottom - top + 1];
 }
 
 // Painting
@@ -169,6 +179,10 @@ function showOriginal(yes) {
   draw();
 }
 
+function showGrow() {
+  element("grown").textContent = `${element("grow").value} px`;
+}
+
 function update() {
   for (const id of ["tools", "canvas"]) element(id).hidden = !photo;
   for (const input of document.querySelectorAll("#tools button, #tools input, #file")) input.disabled = busy;
@@ -211,12 +225,15 @@ const openPhoto = (file) => whileBusy("Opening …", async () => {
   const opened = contextOf(width, height);
   opened.drawImage(bitmap, 0, 0);
   bitmap.close();
-  let isOpaque = true;
-  forEachPixel(opened, (data, at) => (isOpaque &&= data[at + 3] === 255));
+  let [isOpaque, unseen] = [true, null];
+  forEachPixel(opened, (data, at, pixel) => {
+    isOpaque &&= data[at + 3] === 255;
+    if (!data[at + 3]) (unseen ??= new Uint8Array(width * height))[pixel] = 1;
+  });
   opened.globalCompositeOperation = "destination-over";
   opened.fillStyle = "white";
   opened.fillRect(0, 0, width, height);
-  [photo, photoName, strokes, history] = [opened, file.name.replace(/\.[^.]*$/, ""), [], []];
+  [photo, photoName, hidden, strokes, history] = [opened, file.name.replace(/\.[^.]*$/, ""), unseen, [], []];
   original = preview = smallCopy(photo);
   [canvas.width, canvas.height] = [preview.canvas.width, preview.canvas.height];
   element("compare").ariaPressed = "false";
@@ -224,29 +241,25 @@ const openPhoto = (file) => whileBusy("Opening …", async () => {
 });
 
 const complete = () => whileBusy("Completing …", async () => {
-  const { width, height } = photo.canvas;
-  const { mask, count, box } = maskOf(width, height);
-  if (!count) throw new Error("Paint over what should go first.");
-  if (count === mask.length) throw new Error("All of the photo is painted over: leave something to complete it from.");
+  const size = [photo.canvas.width, photo.canvas.height];
+  const mask = maskOf(...size);
+  if (!mask) throw new Error("Paint over what should go first.");
   const { session, sizes } = await loaded();
   say("Completing …");
   const start = performance.now();
-  const result = await session
-    .run({
-      photo: new ort.Tensor("uint8", rgbOf(photo), [1, height, width, 3]),
-      mask: new ort.Tensor("uint8", mask.slice(), [1, height, width]), // a copy: the runtime takes it away
-    })
-    .catch((error) => {
-      console.error(error);
-      throw new Error("This photo could not be completed, probably for lack of memory: try a smaller one.");
-    });
-  let rgb = result.completed.data;
-  if (element("texture").checked) {
-    say("Adding the photo's texture …");
-    rgb = await textured(rgb, mask, [width, height], sizes, (share) => (element("progress").value = share));
+  const given = { rgb: rgbOf(photo), mask, hidden, size };
+  let { photo: filled, result: asked } = await staged("prepare", [given, Number(element("grow").value), sizes]);
+  if (!asked) throw new Error("All of the photo is painted over: leave something to complete it from.");
+  if (filled.mask.includes(255)) {
+    filled.rgb = await completedBy(session, filled);
+    const isTextured = element("texture").checked;
+    if (isTextured) say("Adding the photo's texture …");
+    const progress = (share) => (element("progress").value = share);
+    ({ photo: filled } = await staged("finish", [filled, sizes, isTextured], progress));
   }
+  const box = boxOf(asked, ...size);
   const [before, painted, former] = [photo.getImageData(...box), strokes, preview];
-  photo.putImageData(pasted(before, rgb, box, width), box[0], box[1]);
+  photo.putImageData(pasted(before, filled.rgb, asked, box, size[0]), box[0], box[1]);
   [strokes, preview] = [[], smallCopy(photo)];
   history.push(() => {
     photo.putImageData(before, box[0], box[1]);
@@ -256,13 +269,27 @@ const complete = () => whileBusy("Completing …", async () => {
   return `Completed in ${((performance.now() - start) / 1000).toFixed(1)} seconds.`;
 });
 
-/** The part of the result that lies in the box, as image data. */
-function pasted(before, rgb, [left, top, width, height], stride) {
+/** What the graph makes of a photo: Uint8Array. */
+async function completedBy(session, { rgb, mask, size: [width, height] }) {
+  const result = await session
+    .run({
+      photo: new ort.Tensor("uint8", rgb, [1, height, width, 3]),
+      mask: new ort.Tensor("uint8", mask.slice(), [1, height, width]), // a copy: the runtime takes it away
+    })
+    .catch((error) => {
+      console.error(error);
+      throw new Error("This photo could not be completed, probably for lack of memory: try a smaller one.");
+    });
+  return result.completed.data;
+}
+
+/** The box of the photo, as image data, with what was asked for of the result. */
+function pasted(before, rgb, asked, [left, top, width, height], stride) {
   const after = new ImageData(new Uint8ClampedArray(before.data), width, height);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      const from = 3 * ((top + y) * stride + left + x);
-      after.data.set(rgb.subarray(from, from + 3), 4 * (y * width + x));
+      const from = (top + y) * stride + left + x;
+      if (asked[from]) after.data.set(rgb.subarray(3 * from, 3 * from + 3), 4 * (y * width + x));
     }
   }
   return after;
@@ -344,6 +371,7 @@ canvas.addEventListener("pointercancel", () => {
   draw();
 });
 canvas.addEventListener("pointerleave", () => draw());
+element("grow").addEventListener("input", showGrow);
 element("undo").addEventListener("click", undo);
 element("clear").addEventListener("click", clearPaint);
 element("compare").addEventListener("click", ({ target }) => showOriginal(target.ariaPressed !== "true"));
@@ -355,4 +383,5 @@ document.addEventListener("keydown", (event) => {
     undo();
   }
 });
+showGrow(); // the browser may remember another value
 update();

@@ -1,11 +1,13 @@
 """Models, photos and masks to export and to run in ONNX Runtime; the static page in a browser."""
 
+import base64
 import functools
 import http.server
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -15,10 +17,21 @@ from PIL import Image
 from skimage import data
 
 from glcic_hub.export import export_onnx
+from glcic_hub.filling import rim
+from glcic_hub.filling.holes import Box, Frame, cut_out, find_holes
 from glcic_hub.model import GLCICModel
 from tests.random_models import random_model
 
 WEB = Path(__file__).parents[2] / "integrations" / "web"
+STAGED = """async ([stage, rgb, mask, hidden, size, args]) => {
+  const bytes = (text) => text && Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const text = (bytes) => bytes && btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const { staged } = await import(new URL("filling/filling.js", document.baseURI).href);
+  const given = { rgb: bytes(rgb), mask: bytes(mask), hidden: bytes(hidden), size };
+  const shares = [];
+  const { photo, result } = await staged(stage, [given, ...args], (share) => shares.push(share));
+  return [text(photo.rgb), text(photo.mask), text(result), shares];
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +74,37 @@ def site(graph, tmp_path_factory) -> str:
     server.server_close()
 
 
+class Staged(NamedTuple):
+    """What a stage of the page gives: its photo, uint8 (H, W, 3), its mask, and what is to change in the end, bool
+    (H, W); its progress."""
+
+    photo: np.ndarray
+    mask: np.ndarray
+    asked: np.ndarray | None
+    shares: list[float]
+
+
+@pytest.fixture(scope="module")
+def staged(browser, site, embedded) -> Callable[..., Staged]:
+    """A stage of the page by name: photo, uint8 (H, W, 3), mask and hidden, bool (H, W), to what it gives."""
+    page = browser.new_page()
+    page.goto(site)
+    model = {"sampleSize": embedded.sample_size, "maxHoleSize": embedded.max_hole_size}
+
+    def run(stage: str, photo: np.ndarray, mask: np.ndarray, hidden: np.ndarray | None = None, **options) -> Staged:
+        args = {"prepare": lambda grow=0: [grow, model], "finish": lambda textured=True: [model, textured]}[stage]
+        given = [photo, mask * np.uint8(255), None if hidden is None else hidden.astype(np.uint8)]
+        texts = [None if one is None else base64.b64encode(one.tobytes()).decode() for one in given]
+        *texts, shares = page.evaluate(STAGED, [stage, *texts, mask.shape[::-1], args(**options)])
+        rgb, mask, asked = (text and np.frombuffer(base64.b64decode(text), np.uint8) for text in texts)
+        shape = photo.shape[:2]
+        asked = None if asked is None else asked.reshape(shape) > 0
+        return Staged(rgb.reshape(photo.shape), mask.reshape(shape) > 0, asked, shares)
+
+    yield run
+    page.close()
+
+
 def session(file: bytes) -> onnxruntime.InferenceSession:
     """ONNX Runtime with the file."""
     options = onnxruntime.SessionOptions()
@@ -91,3 +135,19 @@ def box(shape: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
     mask = np.zeros(shape, bool)
     mask[rows, columns] = True
     return mask
+
+
+def frames_of(photo: np.ndarray, mask: np.ndarray, model: GLCICModel) -> Iterator[tuple[Frame, Box]]:
+    """The frames, of the whole photo, of a mask's holes, with each hole's box."""
+    view = tuple(slice(0, side) for side in mask.shape)
+    for hole in find_holes(mask, model.sample_size, model.max_hole_size):
+        yield cut_out(photo, mask, hole, view), hole.box
+
+
+def with_doubted(photo: np.ndarray, mask: np.ndarray, model: GLCICModel) -> np.ndarray:
+    """The mask together with the known pixels that Python does not believe: bool (H, W)."""
+    result = mask.copy()
+    for frame, hole_box in frames_of(photo, mask, model):
+        rim.doubt(frame, hole_box)
+        result |= frame.hole
+    return result

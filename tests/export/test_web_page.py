@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from glcic_hub import Completer, FillOptions, fill
+from glcic_hub.filling.grids import dilated
 from tests.conftest import SECONDS_FOR_THE_PAGE
-from tests.export.conftest import completer
+from tests.export.conftest import completer, with_doubted
 
 SCREENSHOTS = Path(__file__).parents[2] / "outputs" / "web-screenshots"
 SECOND = 1000
@@ -95,13 +98,18 @@ def stroke(page: Page, shares: list[tuple[float, float]], tool: str = "paint") -
 
 
 def mask_of(page: Page, shares: list[tuple[float, float]], size: tuple[int, int]) -> np.ndarray:
-    """The mask of a stroke through these points: bool (H, W)."""
+    """What a stroke through these points asks for: bool (H, W)."""
     width, height = size
     radius = float(page.input_value("#size")) * max(size) / 1000
     points = [[x * width, y * height] for x, y in shares]
     mask = np.zeros(width * height, bool)
     mask[page.evaluate(RASTERISE, [width, height, radius, points])] = True
-    return mask.reshape(height, width)
+    return dilated(mask.reshape(height, width), int(page.input_value("#grow")))
+
+
+def soft_fill(graph: bytes, model, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The photo completed by the network alone, with the mask that Python's way shows it."""
+    return np.where(mask[..., None], completer(graph)(photo, with_doubted(photo, mask, model)), photo)
 
 
 def complete(page: Page) -> None:
@@ -125,7 +133,7 @@ def shown(page: Page) -> np.ndarray:
 
 
 @pytest.mark.parametrize("page", [DESKTOP, PHONE], indirect=True)
-def test_a_painted_photo_is_completed(page, graph, photo, photo_file):
+def test_a_painted_photo_is_completed(page, graph, embedded, photo, photo_file):
     open_photo(page, photo_file)
     page.uncheck("#texture")
     mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
@@ -134,26 +142,41 @@ def test_a_painted_photo_is_completed(page, graph, photo, photo_file):
     completed = download(page)
     assert np.array_equal(completed[~mask], photo[~mask]), "known pixels, bit for bit"
     assert (completed != photo).any(axis=2)[mask].mean() > 0.9
-    difference = np.abs(completed.astype(int) - completer(graph)(photo, mask))
+    difference = np.abs(completed.astype(int) - soft_fill(graph, embedded, photo, mask))
     assert difference.max() <= 2, "the same as in Python"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "no scrolling sideways"
     assert np.array_equal(shown(page), completed), "the result is on the page, without paint"
 
 
-def test_the_fill_gets_the_texture_of_the_photo(page, graph, photo, photo_file):
+def test_the_fill_gets_the_texture_of_the_photo(page, graph, embedded, photo, photo_file):
     open_photo(page, photo_file)
     assert page.is_checked("#texture")
     mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
     page.evaluate(NOTE_WHAT_IS_SAID)  # it may be over before anybody looks
     complete(page)
     assert ["Adding the photo's texture …", True] in page.evaluate("said"), "meanwhile the choice cannot be changed"
-    completed, soft = download(page), completer(graph)(photo, mask)
+    completed, soft = download(page), soft_fill(graph, embedded, photo, mask)
     assert np.array_equal(completed[~mask], photo[~mask]), "known pixels, bit for bit"
     assert np.abs(completed.astype(int) - soft)[mask].mean() > 2
     assert np.abs(completed.astype(int) - soft)[mask].mean() < 25, "it goes where the network says"
     page.click("#undo")
     complete(page)
     assert np.array_equal(download(page), completed), "the same again"
+
+
+def test_the_mask_grows_as_people_say(page, photo, photo_file):
+    app = (Path(__file__).parents[2] / "spaces_app" / "app.py").read_text()
+    assert page.input_value("#grow") == re.search(r"^GROWN = (\d+)", app, re.M)[1], "as in the Space"
+    changed = []
+    for grow in ("0", "9"):
+        open_photo(page, photo_file)
+        page.fill("#grow", grow)
+        expect(page.locator("#grown")).to_have_text(f"{grow} px")
+        mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
+        complete(page)
+        changed.append((download(page) != photo).any(axis=2))
+        assert not changed[-1][~mask].any() and changed[-1][mask].mean() > 0.9
+    assert changed[1].sum() > 1.2 * changed[0].sum()
 
 
 def test_what_is_painted_over_has_no_influence(page, photo, tmp_path):
@@ -171,7 +194,7 @@ def test_what_is_painted_over_has_no_influence(page, photo, tmp_path):
     assert np.array_equal(*results)
 
 
-def test_a_model_may_want_no_texture(page, graph, photo, photo_file):
+def test_a_model_may_want_no_texture(page, graph, embedded, photo, photo_file):
     model = onnx.load_from_string(graph)
     next(pair for pair in model.metadata_props if pair.key == "texture").value = "none"
     page.route("**/model.onnx", lambda route: route.fulfill(body=model.SerializeToString()))
@@ -180,7 +203,7 @@ def test_a_model_may_want_no_texture(page, graph, photo, photo_file):
     complete(page)
     assert not page.is_checked("#texture")
     soft = download(page)
-    assert np.abs(soft.astype(int) - completer(graph)(photo, mask)).max() <= 2
+    assert np.abs(soft.astype(int) - soft_fill(graph, embedded, photo, mask)).max() <= 2
     page.click("#undo")
     page.check("#texture")
     complete(page)
@@ -188,7 +211,8 @@ def test_a_model_may_want_no_texture(page, graph, photo, photo_file):
 
 
 def test_without_its_texture_a_photo_can_still_be_completed(page, photo, photo_file):
-    page.route("**/texture/holes.js", lambda route: route.fulfill(status=404))
+    fails = "export function addTexture() { throw new Error('out of memory'); }"
+    page.route("**/filling/texture.js", lambda route: route.fulfill(body=fails, content_type="text/javascript"))
     open_photo(page, photo_file)
     mask = mask_of(page, stroke(page, ZIGZAG), photo.shape[1::-1])
     page.click("#complete")
@@ -288,6 +312,41 @@ def test_transparency_is_put_on_white(page, photo, tmp_path):
     open_photo(page, tmp_path / "cutout.png")
     expect(page.locator("#status")).to_contain_text("transparency is not kept")
     assert (shown(page)[:50] == 255).all() and np.array_equal(shown(page)[50:], photo[50:])
+
+
+def test_what_is_transparent_is_neither_source_nor_changed(page, embedded, photo, tmp_path):
+    height, width = photo.shape[:2]
+    hidden = np.zeros((height, width), bool)
+    hidden[: round(0.45 * height)] = True  # half of what is painted
+    Image.fromarray(np.dstack([photo, np.where(hidden, 0, 255).astype(np.uint8)])).save(tmp_path / "coffee.png")
+    open_photo(page, tmp_path / "coffee.png")
+    page.uncheck("#texture")
+    stroke(page, [(0.1, 0.1), (0.2, 0.1)])
+    page.click("#complete")
+    expect(page.locator("#error")).to_contain_text("Paint over what should go first.")
+    page.click("#clear")
+    mask = mask_of(page, stroke(page, [(0.4, 0.45), (0.6, 0.45)]), (width, height))
+    assert (mask & hidden).any() and (mask & ~hidden).any()
+    complete(page)
+    completed = download(page).astype(int)
+    assert (completed[hidden] == 255).all()
+    assert np.array_equal(completed[~(mask | hidden)], photo[~(mask | hidden)])
+    options = FillOptions(texture=None)
+    ours = fill(Completer(embedded), photo, mask, options, hidden=hidden).values * 255
+    white = fill(Completer(embedded), np.where(hidden[..., None], np.uint8(255), photo), mask, options).values * 255
+    seen = mask & ~hidden
+    assert np.abs(completed - ours)[seen].mean() < 0.6 * np.abs(completed - white)[seen].mean()
+
+
+def test_a_plain_picture_stays_plain(page, tmp_path):
+    paper = np.full((200, 300, 3), (250, 246, 236), np.uint8)
+    paper[80:110, 120:180] = 20, 30, 60
+    Image.fromarray(paper).save(tmp_path / "coffee.png")
+    open_photo(page, tmp_path / "coffee.png")
+    stroke(page, [(0.35, 0.4), (0.65, 0.4), (0.65, 0.55), (0.35, 0.55), (0.35, 0.48), (0.65, 0.48)])
+    complete(page)
+    completed = download(page)
+    assert (completed == (250, 246, 236)).all()
 
 
 def test_mistakes_get_a_message(page, photo_file, tmp_path):

@@ -1,30 +1,13 @@
 """The page's synthesis of patches, in Chromium, beside the Python one: figures, and what must have no influence."""
 
-import base64
-import re
-
 import numpy as np
-import onnx
 import pytest
 from scipy import ndimage
 from skimage import data
 
-from glcic_hub.export import view
-from glcic_hub.filling import patches, synthesis
 from glcic_hub.filling.holes import cut_out, find_holes, grown, inside
 from glcic_hub.filling.synthesis import reach, synthesise_frame
-from tests.export.conftest import WEB, box, completer
-
-OTHER_NUMBERS = {"LARGEST_SEARCHED", "SAMPLE", "HELD"}
-"""Those that differ, as comments in the page's files say, or that it does not need."""
-
-TEXTURED = """async ([rgb, mask, size, model]) => {
-  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const { textured } = await import(new URL("texture/texture.js", document.baseURI).href);
-  const shares = [];
-  const result = await textured(bytes(rgb), bytes(mask), size, model, (share) => shares.push(share));
-  return [btoa(Array.from(result, (byte) => String.fromCharCode(byte)).join("")), shares];
-}"""
+from tests.export.conftest import box, completer
 
 PICTURES = {
     "grass": (data.grass, 100, 100),
@@ -38,22 +21,12 @@ HOLE = box(SIZE, slice(50, 110), slice(55, 110))
 
 
 @pytest.fixture(scope="module")
-def page(browser, site):
-    page = browser.new_page()
-    page.goto(site)
-    yield page
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def textured(page, embedded):
+def textured(staged):
     """A function: completed photo, uint8 (H, W, 3), and mask, bool (H, W), to the page's result and its progress."""
-    model = {"sampleSize": embedded.sample_size, "maxHoleSize": embedded.max_hole_size}
 
     def run(completed: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[float]]:
-        given = [base64.b64encode(part.tobytes()).decode() for part in (completed, mask.astype(np.uint8) * 255)]
-        result, shares = page.evaluate(TEXTURED, [*given, mask.shape[::-1], model])
-        return np.frombuffer(base64.b64decode(result), np.uint8).reshape(completed.shape), shares
+        result = staged("finish", completed, mask)
+        return result.photo, result.shares
 
     return run
 
@@ -161,31 +134,3 @@ def test_progress_grows_to_all(textured):
     assert shares == sorted(shares)
     assert shares[0] > 0
     assert shares[-1] == pytest.approx(1)
-
-
-def test_metadata_are_read(page, graph):
-    read = page.evaluate(
-        """async () => {
-          const { metadataOf } = await import(new URL("metadata.js", document.baseURI).href);
-          const model = await (await fetch("model.onnx")).arrayBuffer();
-          return [metadataOf(new Uint8Array(model)), metadataOf(new TextEncoder().encode("no model"))];
-        }"""
-    )
-    about = {pair.key: pair.value for pair in onnx.load_from_string(graph).metadata_props}
-    assert read == [about, {}]
-
-
-def test_the_numbers_are_those_of_python():
-    """Whoever changes one there is told that the page has to follow."""
-    numbers = {}
-    for file in ("patches", "synthesis", "holes"):
-        text = (WEB / "texture" / f"{file}.js").read_text()
-        for names, value in re.findall(r"^(?:export )?const \[?([A-Z_, ]+?)\]? = ([^;]+);", text, re.M):
-            value = eval(value, dict(numbers))  # numbers and lists are written alike
-            numbers |= dict(zip(names.split(", "), value)) if ", " in names else {names: value}
-    for module in (patches, synthesis):
-        theirs = {name: value for name, value in vars(module).items() if re.fullmatch("[A-Z_]{2,}", name)}
-        for name in theirs.keys() - OTHER_NUMBERS:
-            value = theirs[name]
-            assert numbers[name] == (list(value) if isinstance(value, tuple) else value), name
-    assert (numbers["CONTEXT"], numbers["LONGEST_SIDE"]) == (view.CONTEXT, view.LONGEST_SIDE)

@@ -140,3 +140,23 @@ export function distances(marked, width, height) {
     return Math.hypot((found % width) - (at % width), Math.floor(found / width) - Math.floor(at / width));
   });
 }
+
+/** Marked places with those at most `radius` from them down and across, which is a square: Uint8Array. */
+export function widened(marked, radius, width, height) {
+  const across = new Uint8Array(marked.length);
+  for (let y = 0; y < height; y++) widenLine(marked, across, radius, y * width, 1, width);
+  const result = new Uint8Array(marked.length);
+  for (let x = 0; x < width; x++) widenLine(across, result, radius, x, width, height);
+  return result;
+}
+
+function widenLine(marked, result, radius, start, step, count) {
+  for (let place = 0, last = -Infinity; place < count; place++) {
+    if (marked[start + place * step]) last = place;
+    if (place - last <= radius) result[start + place * step] = 1;
+  }
+  for (let place = count - 1, last = Infinity; place >= 0; place--) {
+    if (marked[start + place * step]) last = place;
+    if (last - place <= radius) result[start + place * step] = 1;
+  }
+}
