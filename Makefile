@@ -41,7 +41,7 @@ integrations/web/onnxruntime: integrations/web/package-lock.json
 card: .venv/dev.installed
 	.venv/bin/python -m model_card.build
 
-# the README's pictures, which show the embedded default model
+# the pictures of README and docs, which show the embedded default model
 pictures: .venv/dev.installed
 	.venv/bin/python -m docs.make_pictures
 

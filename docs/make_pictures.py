@@ -1,4 +1,4 @@
-"""The README's pictures, made with the embedded default model: `make pictures`.
+"""The pictures of README and docs, made with the embedded default model: `make pictures`.
 
 Photos and what is removed from them are in `removals/`; `removals.json` has the id and the licence of each.
 """
@@ -17,10 +17,13 @@ GAP = 4
 QUALITY = 88
 
 PICTURES = {
-    "removals": [["bison", "fence"], ["elephants", "hikers"]],
-    "failures": [["school-bus", "two-men", "gondola"]],
+    "removal": [["bison", "fence"]],
+    "removals": [["elephants", "hikers"]],
+    "failure": [["school-bus"]],
+    "failures": [["two-men", "gondola"]],
 }
-"""File: its rows of removals, each shown before and after."""
+"""File: its rows of removals, each shown before and after. The README has the first of each kind, docs/quality.md the
+others; both name the photos beside them."""
 
 
 def mask_of(polygons: list[list[list[int]]], size: tuple[int, int]) -> Image.Image:

@@ -96,9 +96,7 @@ def test_heic_files_have_a_sentence_of_their_own(tmp_path, monkeypatch, head):
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
     monkeypatch.setattr(Image, "OPEN", {kind: opener for kind, opener in Image.OPEN.items() if kind != "HEIF"})
     (tmp_path / "x.heic").write_bytes(head)
-    with pytest.raises(
-        ValueError, match=r"x.heic' is a HEIC picture, which .*: pip install pillow-heif"
-    ):
+    with pytest.raises(ValueError, match=r"x.heic' is a HEIC picture, which .*: pip install pillow-heif"):
         images.load_image(tmp_path / "x.heic")
 
 

@@ -81,9 +81,7 @@ def fill(
     if unknown.all():
         remedy = ", or let it grow less" if options.grow else ""
         if not mask.all():
-            raise ValueError(
-                f"what the mask leaves is transparent: leave something to complete it from{remedy}"
-            )
+            raise ValueError(f"what the mask leaves is transparent: leave something to complete it from{remedy}")
         raise ValueError(
             f"the mask covers the whole picture: nothing is left to complete it from; leave some of it black{remedy}"
         )
