@@ -406,7 +406,7 @@ def _from_floats(image: Image.Image, orientation: int, has_more: bool) -> Pictur
     if not known.any():
         raise ValueError("the picture has NaN or infinite values alone")
     low, high = _range_of(floats)
-    values = np.where(known, (np.where(known, floats, low) - low) / max(high - low, np.finfo(np.float64).tiny), 0)
+    values = np.where(known, (np.where(known, floats, low) - low) / ((high - low) or 1), 0)
     values = np.repeat(values[..., None], 3, axis=2).astype(np.float32)
     return Picture(_eight_bit(values), image, orientation, values, hidden=_where_any(~known), has_more_frames=has_more)
 

@@ -6,7 +6,7 @@ import pytest
 from tests.hostile.array_cases import pipeline
 
 PHOTO, MASK = np.zeros((8, 9, 3), np.uint8), np.eye(8, 9, dtype=bool)
-ODD = ["5", -1, 0.5, float("nan"), float("inf"), [], {}, (3,), b"photo", object()]
+ODD = ["5", -1, 0.5, float("nan"), float("inf"), [], {}, (3,), b"photo", slice(3)]
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
