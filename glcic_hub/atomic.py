@@ -21,7 +21,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     target = Path(os.path.realpath(path))  # A link stays a link.
     if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "there is something that is no file", str(path))
+        raise FileExistsError(errno.EEXIST, "something that is not a file has this name", str(path))
     # open instead of tempfile, whose files are not readable for others whatever the umask says.
     unfinished = unfinished_beside(target)
     try:

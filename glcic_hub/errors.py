@@ -12,11 +12,11 @@ class FailedWork(Exception):
 
 
 def sentence_of(error: Exception) -> str:
-    """What went wrong with one picture, where the others go on."""
+    """What went wrong with one image, where the others go on."""
     if isinstance(error, (WrongUse, FailedWork)):
         return str(error)
     if isinstance(error, MemoryError):
-        return "there is not enough memory for it; try fewer processes or a smaller picture"
+        return "not enough memory; try fewer processes or a smaller image"
     return f"unexpected {type(error).__name__}: {reason(error)}"
 
 

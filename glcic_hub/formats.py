@@ -1,4 +1,4 @@
-"""The formats of picture files: which can hold which picture, and encoding with metadata.
+"""The formats of image files: which can hold which image, and encoding with metadata.
 
 Importing this module imports neither torch nor PIL, so that the command line can check names before it does.
 """
@@ -27,7 +27,7 @@ _READ = {
     "WEBP": (".webp",),
 }
 READABLE = {suffix: file_format for file_format, suffixes in _READ.items() for suffix in suffixes}
-"""Suffix -> Pillow's name of the format: the files in folders and tar files that are taken for pictures.
+"""Suffix -> Pillow's name of the format: the files in folders and tar files that are taken for images.
 
 HEIF files are read where pillow-heif is installed. Of the other formats that Pillow knows, some are programs
 (PostScript), and some hold numbers of any range (.pfm).
@@ -55,29 +55,29 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}
 
 
 def check_fits(image: "Image.Image", file_format: str) -> None:
-    """ValueError if the format (a value of `WRITABLE`) cannot hold the picture; the message says which one can."""
+    """ValueError if the format (a value of `WRITABLE`) cannot hold the image; the message says which one can."""
     from glcic_hub import images, masks
 
     if image.mode in images.SIXTEEN_BIT_MODES and file_format != "PNG":
-        raise ValueError(f"the picture has 16 bits, which {file_format} cannot hold: use .png")
+        raise ValueError(f"the image has 16 bits, which {file_format} cannot hold: use .png")
     if image.mode == "F":
-        raise ValueError("the picture has floating point samples, which no format here can hold: use GLCICPipeline")
+        raise ValueError("the image has floating point samples, which no format here can hold: use GLCICPipeline")
     if image.mode == "CMYK" and file_format != "JPEG":
-        raise ValueError(f"the picture is CMYK, which {file_format} cannot hold: use .jpg")
+        raise ValueError(f"the image is CMYK, which {file_format} cannot hold: use .jpg")
     if file_format == "JPEG":
         transparent = masks.from_transparency(image)
         if transparent is not None and transparent.any():
-            raise ValueError("the picture has transparency, which JPEG cannot hold: use .png or .webp")
+            raise ValueError("the image has transparency, which JPEG cannot hold: use .png or .webp")
     longest = _LONGEST_SIDE[file_format]
     if max(image.size) > longest:
         size = f"{image.width}x{image.height}"
-        raise ValueError(f"the picture is {size}, and {file_format} can hold {longest} pixels a side: use .png")
+        raise ValueError(f"the image is {size}, and {file_format} can hold {longest} pixels a side: use .png")
 
 
 def encoded(image: "Image.Image", file_format: str, quality: int | None = None) -> bytes:
-    """The bytes of an image file, with what is known about the picture of `image`, as far as the format holds it.
+    """The bytes of an image file, with what is known about the image of `image`, as far as the format holds it.
 
-    `file_format` is a value of `WRITABLE`; `check_fits` has passed the picture for it. `quality` is 1 to 100; without
+    `file_format` is a value of `WRITABLE`; `check_fits` has passed the image for it. `quality` is 1 to 100; without
     it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
@@ -129,7 +129,7 @@ def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
 
 
 def _metadata(image: "Image.Image", file_format: str) -> dict:
-    """What is known about the picture, as far as the format has a place for it, as options of `Image.save`."""
+    """What is known about the image, as far as the format has a place for it, as options of `Image.save`."""
     from glcic_hub import metadata
 
     info = image.info
@@ -202,7 +202,7 @@ def _for_png(xmp: bytes | None, blocks: list[bytes], info: dict) -> "PngImagePlu
 
 
 def _exif(image: "Image.Image") -> bytes | None:
-    """EXIF data that turn the picture upright: those of the file, or ones with the orientation from its XMP data."""
+    """EXIF data that turn the image upright: those of the file, or ones with the orientation from its XMP data."""
     from PIL import Image
 
     from glcic_hub import images

@@ -1,4 +1,4 @@
-"""Any picture people have -> one canonical form (`Picture`), and back as it was.
+"""Any kind of image -> one canonical form (`Picture`), and back to its own kind.
 
 The canonical form is what the network and the mask work on: 8-bit RGB, upright as viewers show it. Beside it a
 `Picture` keeps what came in, so that completing it writes new samples under the mask and touches no other sample.
@@ -39,7 +39,7 @@ _WRITABLE_MODE |= {"1": "L", "La": "LA", "P": "RGB", "PA": "RGBA", "RGBa": "RGBA
 _WRITABLE_MODE |= {"YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"}
 
 INKS_AROUND = 64
-"""Pixels around a hole of a CMYK picture whose inks are looked at."""
+"""Pixels around a hole of a CMYK image whose inks are looked at."""
 
 _TO_UPRIGHT = {
     1: lambda stored: stored,
@@ -61,15 +61,15 @@ ImageLike = Image.Image | np.ndarray | torch.Tensor | str | os.PathLike
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture: what the network sees, and what came in. Made by `read`.
+    """One image: what the network sees, and the original. Made by `read`.
 
     rgb: uint8 (H, W, 3), upright, C-contiguous.
-    image: the picture as a PIL image, as it came in: own mode, stored orientation, info.
+    image: the original as a PIL image: its own mode, stored orientation, info.
     orientation: the EXIF orientation of `image`, 1 to 8.
     values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
     tensor_dtype: the dtype of the floating point tensor that came in, else None.
-    hidden: bool (H, W), upright, where the picture is fully transparent: nobody sees its colours; None: nowhere.
-    has_more_frames: the file that came in has several frames, pages or layers; the picture is the first alone.
+    hidden: bool (H, W), upright, where the image is fully transparent, so that its colours are unknown; None: nowhere.
+    has_more_frames: the file has several frames, pages or layers, of which this is the first.
     """
 
     rgb: np.ndarray
@@ -87,14 +87,14 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the upright picture."""
+        """(height, width) of the upright image."""
         return self.rgb.shape[:2]
 
     def resized(self, height: int, width: int, hidden: np.ndarray | None = None) -> "Picture":
-        """The picture at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
+        """The image at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
 
-        At its own size the picture itself is returned, with all it came with. Otherwise `dpi` and `icc_profile` of
-        RGB pictures are kept. ValueError if a side is below 1.
+        At its own size the image itself is returned, with all its data. Otherwise `dpi` and `icc_profile` of
+        RGB images are kept. ValueError if a side is below 1.
 
         hidden: bool (H, W), not all True; colours there have no influence: the nearest other pixel's take their place.
         """
@@ -121,9 +121,9 @@ class Picture:
     def completed(
         self, fill: np.ndarray, mask: np.ndarray, output_type: str = "pil"
     ) -> Image.Image | np.ndarray | torch.Tensor:
-        """The picture with `fill` where `mask` is True; every other sample is the one that came in.
+        """The image with `fill` where `mask` is True; every other sample is that of the original.
 
-        fill: float32 (H, W, 3), RGB in [0, 1]. mask: bool (H, W), True = fill. Both upright, of the picture's size.
+        fill: float32 (H, W, 3), RGB in [0, 1]. mask: bool (H, W), True = fill. Both upright, of the image's size.
 
         output_type "pil": the mode, size, stored orientation and info (EXIF, ICC profile, dpi) that came in; alpha is
         never changed. Modes in which a new colour cannot be written exactly change once a pixel is filled: 1 -> L,
@@ -133,7 +133,7 @@ class Picture:
         "np": (H, W, 3) in [0, 1], upright, without alpha; the float dtype that came in, else float32.
         "pt": the same as a (3, H, W) tensor on the CPU.
 
-        ValueError for another output_type, or if fill or mask is not of the picture's size.
+        ValueError for another output_type, or if fill or mask is not of the image's size.
         """
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f'output_type is {output_type!r}; it must be one of "pil", "np" and "pt"')
@@ -188,7 +188,7 @@ class Picture:
 
 
 def paste(picture: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """A copy of a picture with its holes filled; every other sample stays as it is.
+    """A copy of an image with its holes filled; every other sample stays as it is.
 
     picture: (H, W, 3), uint8 or floats in [0, 1]. fill: float (H, W, 3), in [0, 1]. mask: bool (H, W), True = fill.
     """
@@ -198,47 +198,47 @@ def paste(picture: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray
 
 
 def read(image: ImageLike) -> Picture:
-    """One picture of any common kind; the argument is not modified and not referred to afterwards.
+    """One image of any common kind; the argument is not modified, and no reference to it is kept.
 
     image: a PIL image (the current frame of an animated one), the path of a file, an array (H, W) or (H, W, 1|3|4) or
-    a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL pictures of
+    a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL images of
     modes I and I;16 have 16 bits: 65535 is white. Those of mode F have any range, which becomes [0, 1]; NaN is unknown.
 
-    ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not a picture.
+    ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not an image.
     """
     if isinstance(image, (Image.Image, str, os.PathLike)):
         return _from_image(load_image(image))
     if isinstance(image, (np.ndarray, torch.Tensor)):
         return _from_array(image)
     raise TypeError(
-        f"a picture must be a PIL image, an array, a tensor or the path of a file, got {type(image).__name__}"
+        f"an image must be a PIL image, an array, a tensor or the path of a file, got {type(image).__name__}"
     )
 
 
 def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
-    """diffusers' `PipelineImageInput`: one picture, a batch, or a list or tuple of pictures and batches.
+    """diffusers' `PipelineImageInput`: one image, a batch, or a list or tuple of images and batches.
 
-    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which picture of
-    several is wrong (counted from 0). ValueError if there is no picture. A warning names a file with several frames.
+    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which image of
+    several is wrong (counted from 0). ValueError if there is no image. A warning names a file with several frames.
     """
     if is_batch(images) or isinstance(images, (list, tuple)):
         images = [one for item in images for one in (item if is_batch(item) else [item])]
         if len(images) == 0:
-            raise ValueError("there is no picture: the list or batch of pictures is empty")
+            raise ValueError("no image was given: the list or batch is empty")
         pictures = []
         for index, image in enumerate(images):
-            with errors_naming(f"picture {index}"):
+            with errors_naming(f"image {index}"):
                 pictures.append(read(image))
     else:
         pictures = [read(images)]
     for index, picture in enumerate(pictures):
         if picture.has_more_frames:
-            warnings.warn(f"picture {index} {FIRST_ALONE}", stacklevel=3)
+            warnings.warn(f"image {index} {FIRST_ALONE}", stacklevel=3)
     return pictures
 
 
 def is_batch(images: object) -> bool:
-    """Whether this is an array or tensor of several pictures or masks."""
+    """Whether this is an array or tensor of several images or masks."""
     return isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
 
 
@@ -251,7 +251,7 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     is_file = not isinstance(image, Image.Image)
     is_path = is_file and not isinstance(image, bytes)
     name = os.fspath(image) if is_path else getattr(image, "filename", "")
-    picture = f"the picture {name!r}" if name else "the picture"
+    picture = f"the image {name!r}" if name else "the image"
     if is_path and _is_pipe_or_device(image):
         raise ValueError(f"{picture} is a pipe or a device; save it as a file first")
     try:
@@ -268,9 +268,9 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise OSError(f"{picture} is not readable, it is empty, damaged or not a picture") from error
+        raise OSError(f"{picture} cannot be read: it is empty, damaged or not an image") from error
     except Exception as error:  # The decoders raise SyntaxError, EOFError, struct.error and more.
-        raise OSError(f"{picture} is not readable, it is damaged, closed or not a picture: {error}") from error
+        raise OSError(f"{picture} cannot be read: it is damaged, closed or not an image: {error}") from error
     if 0 in image.size:
         raise ValueError(f"{picture} has no pixels, its size is {image.width}x{image.height} (width x height)")
     return image
@@ -287,7 +287,7 @@ def _is_pipe_or_device(path: str | os.PathLike) -> bool:
 
 def _load(image: Image.Image) -> None:
     if image.format == "EPS" and image.tile:  # Pillow would have Ghostscript run it, for as long as it likes
-        raise CannotRead("is a PostScript program and not a picture; save it as PNG first")
+        raise CannotRead("is a PostScript program and not an image; save it as PNG first")
     try:
         image.load()
     except ValueError as error:
@@ -307,7 +307,7 @@ def exif_orientation(image: Image.Image) -> int:
 
 
 def opacity(image: Image.Image) -> np.ndarray | None:
-    """Alpha as uint8 (H, W), 255 = opaque, in the stored orientation; None if the picture has no transparency."""
+    """Alpha as uint8 (H, W), 255 = opaque, in the stored orientation; None if the image has no transparency."""
     if not image.has_transparency_data:
         return None
     if image.mode in SIXTEEN_BIT_MODES:  # PIL ignores the transparent key value of these when it converts
@@ -330,19 +330,21 @@ def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
             return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
         except (TypeError, NotImplementedError) as error:
             kind = f"{array.dtype}, {array.layout}, on {array.device.type}"
-            raise TypeError(f"{what} is a tensor ({kind}) without plain numbers; make it a dense float one") from error
+            raise TypeError(
+                f"{what} is a tensor ({kind}) that NumPy cannot hold; convert it to a dense float tensor"
+            ) from error
     return np.asarray(array, dtype=array.dtype.newbyteorder("="))
 
 
 def check_unit_range(values: np.ndarray, what: str) -> None:
     """ValueError unless all of `values` (floats) are finite and in [0, 1]; `what` names them in the message."""
     if not np.isfinite(values).all():
-        raise ValueError(f"{what} has NaN or infinite values; replace them by numbers in [0, 1]")
+        raise ValueError(f"{what} has NaN or infinite values; replace them with numbers in [0, 1]")
     low, high = values.min(), values.max()
     if low < 0 or high > 1:
         raise ValueError(
             f"{what} has float values from {low:.6g} to {high:.6g}, which must be in [0, 1]: "
-            "map [-1, 1] with x / 2 + 0.5, and [0, 255] with x / 255"
+            "convert from [-1, 1] with x / 2 + 0.5, from [0, 255] with x / 255"
         )
 
 
@@ -366,7 +368,7 @@ def _plain_kind(error: OSError | TypeError | ValueError) -> type[Exception]:
 
 def _from_image(image: Image.Image) -> Picture:
     if image.mode not in _WRITABLE_MODE:
-        raise ValueError(f"pictures of mode {image.mode} are not supported; convert it to L or RGB")
+        raise ValueError(f"images of mode {image.mode} are not supported; convert it to L or RGB")
     orientation = exif_orientation(image)
     kept = image.copy()
     kept.info = metadata.gathered(image)
@@ -389,7 +391,7 @@ def _from_image(image: Image.Image) -> Picture:
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(
-            f"a picture of mode {image.mode} must have values from 0 to 65535, got {grey.min()} to {grey.max()}; "
+            f"an image of mode {image.mode} must have values from 0 to 65535, got {grey.min()} to {grey.max()}; "
             "scale it to 16 bits or convert it to L or RGB"
         )
     wide = turned(np.stack([grey] * 3, axis=-1), orientation)
@@ -400,11 +402,11 @@ def _from_image(image: Image.Image) -> Picture:
 
 
 def _from_floats(image: Image.Image, orientation: int, has_more: bool) -> Picture:
-    """A picture of mode F, such as a depth map: its own range of finite values becomes [0, 1]; others are unknown."""
+    """An image of mode F, such as a depth map: its own range of finite values becomes [0, 1]; others are unknown."""
     floats = turned(np.asarray(image), orientation)
     known = np.isfinite(floats)
     if not known.any():
-        raise ValueError("the picture has NaN or infinite values alone")
+        raise ValueError("the image has only NaN or infinite values")
     low, high = _range_of(floats)
     values = np.where(known, (np.where(known, floats, low) - low) / ((high - low) or 1), 0)
     values = np.repeat(values[..., None], 3, axis=2).astype(np.float32)
@@ -428,12 +430,12 @@ def _from_array(array: np.ndarray | torch.Tensor) -> Picture:
         eight_bit = np.rint(samples / 257).astype(np.uint8)
         values = samples.astype(np.float32) / np.float32(65535)
     elif samples.dtype in (np.float16, np.float32, np.float64):
-        check_unit_range(samples, "the picture")
+        check_unit_range(samples, "the image")
         eight_bit = _eight_bit(samples)
         values = samples
     else:
         raise TypeError(
-            f"the picture has dtype {array.dtype}; it must be uint8, uint16, bool, or a float in [0, 1]: convert it"
+            f"the image has dtype {array.dtype}; it must be uint8, uint16, bool, or a float in [0, 1]: convert it"
         )
     stored = samples if samples.dtype == np.uint16 and samples.shape[2] == 1 else eight_bit
     image = Image.fromarray(np.ascontiguousarray(stored[..., 0] if stored.shape[2] == 1 else stored))
@@ -448,13 +450,13 @@ def _channels_last(array: np.ndarray | torch.Tensor) -> np.ndarray:
     shape = tuple(array.shape)
     kind, layout, axis = ("tensor", "(1|3|4, H, W)", 0) if is_tensor else ("array", "(H, W, 1|3|4)", -1)
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[axis] not in CHANNEL_COUNTS):
-        advice = "; give a batch by itself, not in a list" if len(shape) == 4 else ""
+        advice = "; pass a batch on its own, not in a list" if len(shape) == 4 else ""
         if len(shape) == 3 and shape[-1 - axis] in CHANNEL_COUNTS:
             advice = f"; move its channels with {'.permute(2, 0, 1)' if is_tensor else '.transpose(1, 2, 0)'}"
-        raise ValueError(f"a picture given as {kind} must have shape (H, W) or {layout}, got {shape}{advice}")
+        raise ValueError(f"an image given as a {kind} must have shape (H, W) or {layout}, got {shape}{advice}")
     if 0 in shape:
-        raise ValueError(f"the picture has no pixels, its shape is {shape}")
-    samples = to_array(array, "the picture")
+        raise ValueError(f"the image has no pixels, its shape is {shape}")
+    samples = to_array(array, "the image")
     if samples.ndim == 2:
         return samples[..., None]
     return samples.transpose(1, 2, 0) if is_tensor else samples

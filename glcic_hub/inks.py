@@ -1,4 +1,4 @@
-"""Pictures in printing inks (CMYK): their colours as RGB, and new colours in inks like those around."""
+"""Images in printing inks (CMYK): their colours as RGB, and new colours in inks like those around."""
 
 import io
 
@@ -26,7 +26,7 @@ def inks_like(
     Args:
         colours: uint8 (n, 3), sRGB.
         known_inks, known_colours: uint8 (N, 4) and (N, 3), of the pixels around.
-        profile: the ICC profile of the picture.
+        profile: the ICC profile of the image.
 
     Returns:
         uint8 (n, 4).

@@ -1,6 +1,6 @@
-"""What people ask for when they load a model: arguments of diffusers, transformers and huggingface_hub.
+"""How a model is loaded: the arguments of diffusers, transformers and huggingface_hub.
 
-Each means here what it means there, or is refused by its name.
+Each has the same meaning as there, or is refused by name.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,9 @@ def asked_for(
     if use_safetensors is not None and not use_safetensors:
         raise ValueError(f"use_safetensors={use_safetensors} asks for pickle files; only safetensors are ever read")
     if proxies:
-        raise ValueError("proxies: set HTTPS_PROXY in the environment instead, where every huggingface_hub reads it")
+        raise ValueError(
+            "proxies: set HTTPS_PROXY in the environment instead, which every version of huggingface_hub reads"
+        )
     # low_cpu_mem_usage needs no answer: loading never holds the weights twice.
     return (
         _agreed(_read_dtype, dtype=dtype, torch_dtype=torch_dtype),
@@ -54,7 +56,7 @@ def _agreed(read: Callable, **arguments: object) -> torch.dtype | str | torch.de
     """What two names of one thing say."""
     said = {name: read(name, value) for name, value in arguments.items() if value is not None}
     if len(set(said.values())) > 1:
-        raise ValueError(f"{' and '.join(said)} mean the same, and differ here; give one of them")
+        raise ValueError(f"{' and '.join(said)} mean the same thing but differ here; give one of them")
     return next(iter(said.values()), None)
 
 
@@ -86,4 +88,4 @@ def _read_device(name: str, value: object) -> torch.device | None:
         device = torch.device(value)
         return device if device.type == "meta" else choose_device(str(device))
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{name}={value!r} cannot be followed: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{name}={value!r} cannot be used: {str(error).splitlines()[0]}") from error

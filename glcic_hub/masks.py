@@ -1,4 +1,4 @@
-"""Masks: what people give as one -> bool arrays, True (white) = fill; and random ones for training."""
+"""Masks: everything that people use as one -> bool arrays, True (white) = fill; and random ones for training."""
 
 import operator
 import os
@@ -27,20 +27,20 @@ Size = tuple[int, int]  # (height, width)
 
 
 def read(mask: ImageLike, size: Size, invert: bool = False) -> np.ndarray:
-    """The mask as a bool array (H, W), True = fill; `size` is the (height, width) of the picture it belongs to.
+    """The mask as a bool array (H, W), True = fill; `size` is the (height, width) of the image it belongs to.
 
     mask: a PIL image of any mode or the path of a file (turned upright as its EXIF data says), an array (H, W),
     (H, W, 1|3|4) or (1, H, W), or a tensor (H, W), (1, H, W) or (3, H, W). Colours count by their luminance, on black
     where they are transparent. White is: bool True; float in [0, 1] >= 0.5; PIL luminance >= 128 of 255; integers of
-    0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768. Two kinds that people
-    have are understood, too: paint of one dark or thin colour on black (0 and 1, red, white at 45 % opacity), and a
+    0 and 1 alone 1; other integers >= 128 of 0..255, uint16 and PIL's 16-bit modes >= 32768. Two other common
+    kinds are understood: paint of one dark or thin colour on black (0 and 1, red, white at 45 % opacity), and a
     photo, or plain black, that is transparent where it is to be filled, as OpenAI's masks are. `invert`: fill the rest.
 
-    A UserWarning says what is doubtful: no pixel is white, the mask looks like a photo, or it is transparent in parts
-    and most of the picture would be filled.
+    A UserWarning reports a doubtful mask: no pixel is white, it looks like a photo, or it is transparent in parts and
+    most of the image would be filled.
 
-    ValueError or TypeError if values, shape or dtype are none of these or if the mask is not of the picture's size;
-    OSError if a file is missing, damaged or not a picture.
+    ValueError or TypeError if values, shape or dtype are none of these or if the mask does not have the image's size;
+    OSError if a file is missing, damaged or not an image.
     """
     result, doubt = read_with_doubt(mask, size, invert)
     if doubt:
@@ -49,7 +49,7 @@ def read(mask: ImageLike, size: Size, invert: bool = False) -> np.ndarray:
 
 
 def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[np.ndarray, str | None]:
-    """As `read`, with what it would warn of: one sentence, None where there is no doubt."""
+    """As `read`, and what it would warn about: one sentence, or None."""
     orientation = 1
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
@@ -68,22 +68,22 @@ def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[
 
 
 def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> list[np.ndarray]:
-    """One bool array (H, W) for each of the pictures whose (height, width) are `sizes`.
+    """One bool array (H, W) for each of the images whose (height, width) are `sizes`.
 
-    masks: a single mask for all pictures, a batch with one for each, an array (B, H, W[, 1]) or a tensor
+    masks: a single mask for all images, a batch with one for each, an array (B, H, W[, 1]) or a tensor
     (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions. Errors are those of
-    `read`, with the number of the picture (from 0), and a ValueError if there are not as many masks as pictures.
+    `read`, with the number of the image (from 0), and a ValueError if there are not as many masks as images.
     """
     if not (isinstance(masks, (list, tuple)) or _is_batch(masks, sizes)):
         masks = [masks] * len(sizes)
     elif isinstance(masks, (list, tuple)):
         masks = [one for item in masks for one in (item if is_batch(item) else [item])]
     if len(masks) != len(sizes):
-        count = f"{len(masks)} masks for {len(sizes)} pictures"
-        raise ValueError(f"got {count}; give one mask for each picture, or a single mask for all")
+        count = f"{len(masks)} masks for {len(sizes)} images"
+        raise ValueError(f"got {count}; give one mask for each image, or a single mask for all")
     results = []
     for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
-        with errors_naming(f"mask of picture {index}"):
+        with errors_naming(f"mask of image {index}"):
             results.append(read(mask, size))
     return results
 
@@ -93,15 +93,15 @@ def draw_mask(
     boxes: Sequence[Sequence[int]] = (),
     polygons: Sequence[Sequence[Sequence[float]]] = (),
 ) -> np.ndarray:
-    """A mask for a picture: bool (H, W), True = fill in all of these shapes.
+    """A mask for an image: bool (H, W), True = fill in all of these shapes.
 
-    Places are pixels of the picture as it is seen, upright, from its top left corner; what reaches beyond it is cut.
+    Coordinates are pixels of the upright image, from its top left corner; parts beyond its borders are cut off.
 
     image: what `images.read` takes.
     boxes: (left, top, width, height) each.
-    polygons: the points (x, y) of each, three or more; the pixels on its border belong to it.
+    polygons: the points (x, y) of each, three or more; pixels on the border are filled, too.
 
-    ValueError or TypeError if a shape is none or lies outside of the picture, and the errors of `images.read`.
+    ValueError or TypeError if a shape is none or lies outside the image, and the errors of `images.read`.
     """
     return drawn(read_picture(image).size, boxes, polygons)
 
@@ -109,7 +109,7 @@ def draw_mask(
 def drawn(
     size: Size, boxes: Sequence[Sequence[int]] = (), polygons: Sequence[Sequence[Sequence[float]]] = ()
 ) -> np.ndarray:
-    """`draw_mask` for a picture of this (height, width)."""
+    """`draw_mask` for an image of this (height, width)."""
     mask = np.zeros(size, bool)
     for box in boxes:
         if len(box) != 4 or min(box[2:]) < 1:
@@ -138,7 +138,7 @@ def resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def from_transparency(image: Image.Image) -> np.ndarray | None:
-    """bool (H, W), upright: True where the picture is not fully opaque. None if it has no transparency."""
+    """bool (H, W), upright: True where the image is not fully opaque. None if it has no transparency."""
     image = load_image(image)
     alpha = opacity(image)
     return None if alpha is None else np.ascontiguousarray(turned(alpha < 255, exif_orientation(image)))
@@ -147,7 +147,7 @@ def from_transparency(image: Image.Image) -> np.ndarray | None:
 def random_boxes(
     count: int, size: Size, side_range: tuple[int, int], margin: int, generator: torch.Generator | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One random rectangle for each of `count` pictures of (height, width) `size` (M_c and M_d of the paper).
+    """One random rectangle for each of `count` images of (height, width) `size` (M_c and M_d of the paper).
 
     Heights and widths (pixels) are drawn separately and uniformly from low..high = `side_range`, both included, and
     then the corner uniformly from those that leave `margin` pixels to every border. `generator` is on the CPU.
@@ -215,7 +215,7 @@ def _between(length: int, starts: torch.Tensor, extents: torch.Tensor) -> torch.
 
 
 def _is_batch(masks: ImageLike, sizes: Sequence[Size]) -> bool:
-    """Whether an array or tensor holds one mask for each picture, and not a single one with channels."""
+    """Whether an array or tensor holds one mask for each image, and not a single one with channels."""
     if not isinstance(masks, (np.ndarray, torch.Tensor)) or masks.ndim < 3:
         return False
     if masks.ndim > 3:
@@ -240,12 +240,12 @@ def _channels_last(mask: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     if isinstance(mask, torch.Tensor):
         if levels.ndim == 3 and shape[0] in (1, 3):
             return levels[0] if shape[0] == 1 else levels.transpose(1, 2, 0)
-        raise ValueError(f"a mask given as tensor must have shape (H, W), (1, H, W) or (3, H, W), got {shape}")
+        raise ValueError(f"a mask given as a tensor must have shape (H, W), (1, H, W) or (3, H, W), got {shape}")
     if levels.ndim == 3 and shape[0] == 1 and (shape[1:] == tuple(size) or shape[2] not in (1, 3, 4)):
         return levels[0]
     if levels.ndim == 3 and shape[2] in (1, 3, 4):
         return levels[..., 0] if shape[2] == 1 else levels
-    raise ValueError(f"a mask given as array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
+    raise ValueError(f"a mask given as an array must have shape (H, W), (1, H, W) or (H, W, 1|3|4), got {shape}")
 
 
 def _levels_of_image(image: Image.Image) -> np.ndarray:
@@ -298,18 +298,18 @@ def _understood(levels: np.ndarray, invert: bool) -> tuple[np.ndarray, str | Non
     elif grey_share:
         doubt = (
             f"the mask looks like a photo: {percent(grey_share)} of its pixels are neither black nor white, its values "
-            f"go {values}; the picture comes first and its mask second, in black and white"
+            f"range {values}; pass the image first and its mask second, in black and white"
         )
     elif high > 0 and not result.any():
         if low == 0 and 2 * (shown > 0.9 * high).sum() >= np.count_nonzero(shown):
             result = shown >= high / 2  # paint of one colour, with soft rims
         else:
-            doubt = f"no pixel of the mask is white, its values go {values}; paint white what is to be filled"
+            doubt = f"no pixel of the mask is white, its values range {values}; paint what should be filled white"
     if invert:
         result = ~result
     if has_transparent and not doubt and (share := result.mean()) > 0.5:
         parts = "transparent" if is_cut_out != invert else "opaque"
-        doubt = f"{percent(share)} would be filled, the {parts} parts of the mask; to have the others filled, invert it"
+        doubt = f"{percent(share)} would be filled, the {parts} parts of the mask; to fill the others, invert it"
     return result, doubt
 
 
@@ -343,13 +343,13 @@ def _luminance(levels: np.ndarray) -> np.ndarray:
 
 
 def _outside(shape: str, places: Sequence, size: Size) -> str:
-    return f"the {shape} {tuple(places)} lies outside of the picture, which is {size[1]}x{size[0]} (width x height)"
+    return f"the {shape} {tuple(places)} lies outside the image, which is {size[1]}x{size[0]} (width x height)"
 
 
 def _size_message(mask_size: Size, size: Size) -> str:
     message = (
-        f"the mask is {mask_size[1]}x{mask_size[0]} but its picture is {size[1]}x{size[0]} (width x height): "
-        "resize the mask with nearest neighbour or pass the right one"
+        f"the mask is {mask_size[1]}x{mask_size[0]} but its image is {size[1]}x{size[0]} (width x height): "
+        "resize the mask (nearest neighbour) or pass the one that belongs to the image"
     )
     if mask_size == tuple(size)[::-1]:
         message += "; the sides are swapped, so one of the two may be rotated (EXIF orientation)"

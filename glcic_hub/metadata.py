@@ -1,4 +1,4 @@
-"""What a file says about its picture besides the samples: found wherever it lies, and freed of small pictures.
+"""What a file says about its image besides the samples: found wherever it is stored, and without thumbnails.
 
 It is kept as Pillow has it in `info` of JPEG and PNG files: `exif`, `xmp` and `icc_profile` as bytes, `photoshop` as
 {number of the block: bytes}, the texts of PNG files as str under their keywords.
@@ -26,7 +26,7 @@ _TIFF_TAGS = {
     *(0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),  # copyright, stars, titles of Windows
     *(0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480, 0xA481),  # where on Earth
 }
-"""Tags of a TIFF file that are about its picture; others are about how the samples lie in it."""
+"""Tags of a TIFF file that are about its image; others are about how the samples lie in it."""
 
 _SMALL_PICTURE_BLOCKS = {0x0409, 0x040C, 0x0422, 0x0423, 0x0424}  # thumbnails; EXIF and XMP data once more
 _SMALL_PICTURE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|/9j/|iVBORw0KGgo")  # JPEG and PNG, also in base64
@@ -52,7 +52,7 @@ def gathered(image: Image.Image) -> dict:
 
 
 def without_small_pictures(info: dict, orientation: int) -> dict:
-    """`info` without the small pictures of its picture, which still show what was filled.
+    """`info` without thumbnails, which still show what was filled.
 
     `orientation` is left of damaged EXIF data, which may hide one: without it XMP data would count.
     """
@@ -106,7 +106,7 @@ def _not_turning(exif: bytes) -> bytes | None:
 
 
 def _bytes_of(tags: Image.Exif) -> bytes:
-    """The tags, with those of the camera and the place; the small picture is not among them."""
+    """The tags, with those of the camera and the place, but not the thumbnail."""
     for inner in _INNER:
         tags.get_ifd(inner)  # what has been read is written, all else is not
     return tags.tobytes()
@@ -189,7 +189,7 @@ def _blocks_without_thumbnails(blocks: dict) -> dict:
 
 
 def _iptc_without_pictures(data: bytes) -> bytes:
-    """IPTC fields but for those of the preview (2:200 to 2:202) and others that hold a picture."""
+    """IPTC fields but for those of the preview (2:200 to 2:202) and others that contain an image."""
     kept, at = [], 0
     while data[at : at + 1] == b"\x1c" and at + 5 <= len(data):
         start, (record, number, size) = at, struct.unpack_from(">BBH", data, at + 1)
@@ -203,7 +203,7 @@ def _iptc_without_pictures(data: bytes) -> bytes:
 
 
 def _without_base64(text: str) -> str:
-    """A text without small pictures; itself where it has none."""
+    """A text without thumbnails; itself if it has none."""
     cleaned = _BASE64_PICTURE.sub("", _THUMBNAILS.sub("", text))
     return text if cleaned == text else cleaned
 

@@ -59,23 +59,23 @@ class GLCICModel(
     # not as paper_url=...: the huggingface_hub that IOPaint pins does not know it
     model_card_template=CARD_TEMPLATE.replace("{{ paper_url }}", PAPER_URL),
 ):
-    """The completion network with what is needed to use it: the mean colour and the sizes it was trained for.
+    """The completion network with what its use requires: the mean colour and the sizes it was trained for.
 
     The arguments are the model's `config.json`.
 
     Args:
         base_channels: channels of the first layer; scales every layer (the paper: 64).
-        mean: mean colour of the training pictures, RGB in [0, 1]; subtracted from the input.
+        mean: mean colour of the training images, RGB in [0, 1]; subtracted from the input.
         sample_size: side in pixels of the training crops.
-        max_hole_size: size in pixels of the largest holes that the network is to see; larger ones are shown to it
-            reduced to this. As a rule the longest side of the holes in training, or a little less.
-        texture: how fills get their texture where nobody says it: "photo", from patches of the photo, or None, from
-            the network alone. Patches spoil what nothing in the photo is like, as the eyes of a face.
+        max_hole_size: size in pixels of the largest holes that the network sees; larger ones are reduced to this size
+            for it. Usually the longest side of the holes in training, or a little less.
+        texture: the default source of a fill's texture: "photo", patches of the photo, or None, the network alone.
+            Patches spoil what appears only once in a photo, such as the eyes of a face.
 
     Attributes:
-        compute_dtype: what the pipeline computes in; without it (None), float32 weights are run in bfloat16 or float16
-            where the device has arithmetic for it. `from_pretrained(dtype=...)` sets it.
-        compile_arguments: those of `compile`, None before it was called.
+        compute_dtype: type that the pipeline computes in; if None, float32 weights are run in bfloat16 or float16 where
+            the device supports it. `from_pretrained(dtype=...)` sets it.
+        compile_arguments: those of `compile`; None before it is called.
     """
 
     compute_dtype: torch.dtype | None = None
@@ -118,23 +118,23 @@ class GLCICModel(
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Complete a batch of pictures of one size.
+        """Complete a batch of images of one size.
 
         Args:
-            image: (B, 3, H, W), RGB in [0, 1], any H and W; values under the mask are not looked at.
+            image: (B, 3, H, W), RGB in [0, 1], any H and W; values under the mask are ignored.
             mask: (B, 1, H, W), 1 = fill, 0 = known, in the dtype of `image`.
 
         Returns:
-            (B, 3, H, W): RGB in [0, 1]; meant to be used under the mask only.
+            (B, 3, H, W): RGB in [0, 1]; to be used under the mask only.
         """
         return complete_batch(self.network, image, mask, self.mean)
 
     def compile(self, **arguments) -> None:
         """Compile the network with `torch.compile`, for `forward` and for pipelines that hold this model.
 
-        Each size of picture and of hole is compiled for itself when it first comes, which takes up to half a minute on
-        a CPU: it is for many pictures of one size under one mask. After eight sizes in a process, those of all models,
-        torch runs others uncompiled; with `fullgraph=True` it raises an error.
+        Each size of image and hole is compiled on first use, which takes up to half a minute on a CPU. This pays off
+        for many images of one size under one mask. After eight sizes in a process, counted over all models, torch runs
+        others uncompiled; with `fullgraph=True` it raises an error.
 
         Args:
             **arguments: of `torch.compile`, for example `mode="reduce-overhead"` on a GPU.
@@ -179,39 +179,39 @@ class GLCICModel(
 
         Args:
             pretrained_model_name_or_path: a model that is embedded in the package (`"glcic-scenes"`), a folder, or a
-                Hub repository id. Without it: the embedded default. A folder wins over a repository of the same name.
-            subfolder: where the model lies in the folder or repository. Without it: at the top, or where a pipeline
-                holds it.
-            variant: read `model.<variant>.safetensors`, for example `"fp16"`. Without it `model.safetensors`, or the
-                variant that is alone in a folder.
-            dtype: type of the loaded weights, and what is computed in (`compute_dtype`): a type of torch or its name,
-                or a dict with one for `"completion_network"`. "auto" is the type in the file. Without it: float32
-                weights, whatever the type in the file. Where nothing else is said, the fastest type that the device
-                has is computed in.
+                Hub repository id. Default: the embedded default model. A folder takes precedence over a repository of
+                the same name.
+            subfolder: where the model is in the folder or repository. Default: at the top, or where a pipeline keeps
+                it.
+            variant: read `model.<variant>.safetensors`, for example `"fp16"`. Default: `model.safetensors`, or the
+                only variant in a folder.
+            dtype: type of the loaded weights and of the computation (`compute_dtype`): a torch type or its name, or a
+                dict with one for `"completion_network"`. "auto" is the type in the file. Default: float32 weights,
+                whatever the type in the file, computed in the fastest type that the device supports.
             torch_dtype: the older name of `dtype`, which diffusers uses for components.
-            device_map: where the model is put, for example `"cuda"`; `"auto"` and `"balanced"`: on an accelerator if
-                there is one. Without it on the CPU.
-            map_location: the name that `device_map` has in huggingface_hub.
-            strict, use_safetensors: only True, which is what holds in any case.
+            device_map: where to put the model, for example `"cuda"`; `"auto"` and `"balanced"`: on an accelerator if
+                there is one. Default: the CPU.
+            map_location: huggingface_hub's name for `device_map`.
+            strict, use_safetensors: only True, which is always the case.
             low_cpu_mem_usage: changes nothing; loading never holds the weights twice.
-            proxies: only empty; huggingface_hub takes them from the environment.
+            proxies: only empty; huggingface_hub reads them from the environment.
             revision, cache_dir, force_download, local_files_only, token: as in `huggingface_hub`.
-            **config: overrides of single settings of `config.json`.
+            **config: override single settings of `config.json`.
 
         Returns:
-            The model, in eval mode. Settings of a later version, which this one does not know, are warned of.
+            The model, in eval mode. A warning names settings of a later version that this one does not know.
 
         Raises:
-            TypeError: an argument that is neither one of these nor a setting; nothing has been read then.
-            FileNotFoundError: the folder does not hold the file.
-            ValueError: an argument cannot be followed, the settings make no model, the weights file is damaged, or a
-                tensor is missing, left over or of another shape (named).
-            huggingface_hub.errors.HfHubHTTPError: the repository or file is not there or may not be read.
+            TypeError: an argument is neither one of these nor a setting; nothing has been read.
+            FileNotFoundError: the folder does not contain the file.
+            ValueError: an argument cannot be honoured, the settings do not make a model, the weights file is damaged,
+                or a tensor is missing, left over or of another shape (named).
+            huggingface_hub.errors.HfHubHTTPError: the repository or file does not exist or may not be read.
         """
         known = _settings_of(cls)
         if unknown := config.keys() - known:
             names = ", ".join(sorted(unknown))
-            raise TypeError(f"{names}: neither an argument for loading a {cls.__name__} nor a setting of one")
+            raise TypeError(f"{names}: not an argument for loading a {cls.__name__}, nor one of its settings")
         dtype, device = asked_for(
             dtype, torch_dtype, device_map, map_location, strict, use_safetensors, low_cpu_mem_usage, proxies
         )
@@ -235,7 +235,7 @@ class GLCICModel(
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             given = f" with {', '.join(config)} as given" if config else ""
             what = str(error).partition("\n")[0]  # torch adds where in its source it happened
-            raise ValueError(f"the settings of {config_path}{given} make no {cls.__name__}: {what}") from error
+            raise ValueError(f"the settings of {config_path}{given} do not make a {cls.__name__}: {what}") from error
         if later := stored.keys() - known - model._hub_mixin_config.keys():
             names = ", ".join(sorted(later))
             warnings.warn(f"{config_path} has settings that this {cls.__name__} does not know: {names}", stacklevel=2)
@@ -255,8 +255,8 @@ class GLCICModel(
         """Write `config.json`, `model[.<variant>].safetensors` and a model card; see `PyTorchModelHubMixin`.
 
         Args:
-            save_directory: the folder; it is made when it does not exist.
-            variant: goes into the name of the weights file. The weights are written in the type that they have.
+            save_directory: the folder; it is created if it does not exist.
+            variant: part of the name of the weights file. The weights are written in their own type.
             safe_serialization: only True; named because diffusers passes it on to components.
             **hub_kwargs: `push_to_hub`, `repo_id` and so on, as in `PyTorchModelHubMixin.save_pretrained`.
         """
@@ -276,7 +276,7 @@ class GLCICModel(
         """Upload what `save_pretrained` writes; see `PyTorchModelHubMixin`.
 
         Args:
-            repo_id: the repository; it is made when it does not exist.
+            repo_id: the repository; it is created if it does not exist.
             variant: as in `save_pretrained`.
             **hub_kwargs: `private`, `token` and so on, as in `PyTorchModelHubMixin.push_to_hub`.
         """
@@ -346,7 +346,7 @@ def _only_variant(path: Path, variant: str | None) -> Path:
         return variants[0]
     if variants:
         names = ", ".join(other.name for other in variants)
-        raise FileNotFoundError(f"{path} does not exist; there is {names}: choose by variant, or leave it out")
+        raise FileNotFoundError(f"{path} does not exist; there is {names}: choose one with variant, or leave it out")
     raise FileNotFoundError(f"{path} does not exist: {path.parent} is not a folder with a GLCICModel")
 
 
@@ -414,7 +414,7 @@ def _load_strictly(model: nn.Module, path: Path, dtype: torch.dtype | None) -> N
     copied = {key: value.to(dtype if value.is_floating_point() else None, copy=True) for key, value in state.items()}
     for key, value in copied.items():
         if not value.isfinite().all() or (key.endswith("running_var") and (value < 0).any()):
-            raise ValueError(f"{path} is damaged: {key} holds numbers that are not finite, or negative variances")
+            raise ValueError(f"{path} is damaged: {key} has numbers that are not finite, or negative variances")
     model.load_state_dict(copied, assign=True)
 
 

@@ -85,7 +85,7 @@ class CompletionNetwork(nn.Module):
         if x.ndim != 4 or x.shape[1] != 4 or x.shape[2] % SIZE_MULTIPLE or x.shape[3] % SIZE_MULTIPLE:
             raise ValueError(
                 f"the completion network takes (B, 4, H, W) with H and W multiples of {SIZE_MULTIPLE}; "
-                f"got {tuple(x.shape)}: pad the picture and crop the result"
+                f"got {tuple(x.shape)}: pad the image and crop the result"
             )
         for block in self.blocks:
             x = block(x)
@@ -107,7 +107,7 @@ def network_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -
     Args:
         image: (B, 3, H, W), RGB in [0, 1].
         mask: (B, 1, H, W), 1 inside the hole and 0 elsewhere, in the dtype of `image`.
-        mean: (3,), the mean colour of the training pictures, in [0, 1].
+        mean: (3,), the mean colour of the training images, in [0, 1].
 
     Returns:
         (B, 4, H, W): the image minus the mean with the hole set to 0 (that is, to the mean colour), and the mask.
@@ -117,9 +117,9 @@ def network_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -
 
 
 def padded_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Build the network's input for pictures of any size: the border is repeated up to the next multiple of 4.
+    """Build the network's input for images of any size: the border is repeated up to the next multiple of 4.
 
-    The arguments are those of `network_input`; the output is to be cropped to the pictures' size.
+    The arguments are those of `network_input`; the output is to be cropped to the images' size.
     """
     height, width = image.shape[-2:]
     padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
@@ -130,13 +130,13 @@ def padded_input(image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor) ->
 def complete_batch(
     network: CompletionNetwork, image: torch.Tensor, mask: torch.Tensor, mean: torch.Tensor
 ) -> torch.Tensor:
-    """Complete a batch of pictures of one size, which may be any.
+    """Complete a batch of images of one size, which may be any.
 
     Args:
         network: the completion network, as trained or folded.
         image: (B, 3, H, W), RGB in [0, 1], any H and W; values under the mask are not looked at.
         mask: (B, 1, H, W), 1 = fill, 0 = known, in the dtype of `image`.
-        mean: (3,), the mean colour of the training pictures, in [0, 1].
+        mean: (3,), the mean colour of the training images, in [0, 1].
 
     Returns:
         (B, 3, H, W): RGB in [0, 1]; meant to be used under the mask only.
@@ -170,13 +170,13 @@ DISCRIMINATOR_BRANCHES = ("both", "global", "local")
 class Discriminator(nn.Module):
     """The context discriminators of Table 2: a global and a local branch with one shared output layer.
 
-    45,063,681 parameters at the paper's 256 px pictures and 128 px patches. Each branch halves its input by 5x5
+    45,063,681 parameters at the paper's 256 px images and 128 px patches. Each branch halves its input by 5x5
     convolutions of stride 2 until the map is as near to 4x4 as halving gets (256: 6 convolutions, 128: 5), so that
     other sizes (160/96 for faces, 64/32) are the same class. Batch normalisation follows every convolution; the fully
     connected layers have none. Table 2 does not name the activation after the 1024-wide layers: ReLU here.
 
     Args:
-        image_size: side of the square pictures, in pixels.
+        image_size: side of the square images, in pixels.
         local_size: side of the square patch around the hole, in pixels.
         base_channels: channels of the first layer (the paper: 64); scales every layer.
         branches: one of `DISCRIMINATOR_BRANCHES`. With one branch the output layer sees that branch alone, and
@@ -193,7 +193,7 @@ class Discriminator(nn.Module):
         self.output = nn.Linear(sum(features), 1)
 
     def forward(self, image: torch.Tensor, patch: torch.Tensor) -> torch.Tensor:
-        """Judge pictures together with their patches.
+        """Judge images together with their patches.
 
         Args:
             image: (B, 3, image_size, image_size), RGB in [0, 1].
@@ -212,7 +212,7 @@ class DiscriminatorBranch(nn.Module):
     def __init__(self, size: int, base_channels: int = 64):
         super().__init__()
         if size < 8:
-            raise ValueError(f"a discriminator needs pictures of at least 8 pixels; got {size}")
+            raise ValueError(f"a discriminator needs images of at least 8 pixels; got {size}")
         self.size = size
         self.features = 16 * base_channels
         layers, channels, map_size = [], 3, size

@@ -34,18 +34,18 @@ _AVIF_BRANDS = (b"avif", b"avis")
 
 @contextmanager
 def warnings_off() -> Iterator[None]:
-    """Pillow warns of large pictures, which are welcome, and of damaged metadata, which are no reason for refusal."""
+    """Pillow warns of large images, which are welcome, and of damaged metadata, which are no reason for refusal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 class CannotRead(ValueError):
-    """The file is not damaged, but cannot be read here. The message follows "the picture ..." and says what to do."""
+    """The file is not damaged, but cannot be read here. The message follows "the image ..." and says what to do."""
 
 
 def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | None = None) -> "Image.Image":
-    """The picture in a file (its path or its bytes) as of `Image.open`, its samples not yet decoded.
+    """The image in a file (its path or its bytes) as of `Image.open`, its samples not yet decoded.
 
     In its `info` is `MORE_FRAMES` where it has some. Compressed texts of a PNG file that are larger than Pillow unpacks
     are left out.
@@ -65,19 +65,19 @@ def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | Non
 
 @contextmanager
 def limits_told() -> Iterator[None]:
-    """Pillow's refusal of a picture for the number of its pixels becomes `CannotRead`."""
+    """Pillow's refusal of an image for the number of its pixels becomes `CannotRead`."""
     from PIL import Image
 
     try:
         yield
     except Image.DecompressionBombError as error:
-        remedy = "make it smaller or raise the limit by --max-megapixels (in Python: PIL.Image.MAX_IMAGE_PIXELS)"
+        remedy = "make it smaller or raise the limit with --max-megapixels (in Python: PIL.Image.MAX_IMAGE_PIXELS)"
         raise CannotRead(f"is too large to read, {remedy}: {error}") from error
 
 
 @contextmanager
 def pixel_limit(megapixels: int | None) -> Iterator[None]:
-    """Inside, pictures of up to so many million pixels are read in this process; None: as many as Pillow says."""
+    """Inside, images of up to so many million pixels are read in this process; None: as many as Pillow says."""
     from PIL import Image
 
     former = Image.MAX_IMAGE_PIXELS
@@ -132,7 +132,7 @@ def _reads_heif(head: bytes) -> bool:
     brands = {head[at : at + 4] for at in (8, *range(16, len(head), 4))} if head[4:8] == b"ftyp" else set()
     if not brands.isdisjoint(_AVIF_BRANDS):
         if not features.check("avif"):
-            raise CannotRead("is an AVIF picture, which this Pillow was built without: pip install --upgrade pillow")
+            raise CannotRead("is an AVIF image, which this build of Pillow cannot read: pip install --upgrade pillow")
         return False
     if brands.isdisjoint(_HEIC_BRANDS):
         return False
@@ -142,7 +142,7 @@ def _reads_heif(head: bytes) -> bool:
         # Not by a statement: diffusers refuses remote code with a statement for a package that is not installed.
         importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError as error:
-        raise CannotRead(f"is a HEIC picture, which needs pillow-heif: {HEIF_INSTALL}") from error
+        raise CannotRead(f"is a HEIC image, which needs pillow-heif: {HEIF_INSTALL}") from error
     return True
 
 
@@ -171,7 +171,7 @@ def _without_large_chunks(data: bytes) -> tuple[bytes, bytes | None]:
         if kind == b"iCCP":
             profile = _unpacked(content.partition(b"\0")[2][1:], LARGEST_PROFILE)
             if len(profile) > LARGEST_PROFILE:
-                raise CannotRead("has a colour profile that is too large to read: save it without")
+                raise CannotRead("has a colour profile that is too large to read: save it without one")
         elif kind not in _TEXTS:
             kept.append(chunk)
         elif (size := _text_size(kind, content)) <= memory:

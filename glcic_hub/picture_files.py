@@ -1,6 +1,6 @@
-"""Pictures in folders and tar files: found by their names, and read where they lie.
+"""Images in folders and tar files: found by their names, and read where they lie.
 
-`glcic batch` and the training share it, so that both take the same files for pictures. Importing this module imports
+`glcic batch` and the training share it, so that both take the same files for images. Importing this module imports
 neither torch nor PIL.
 """
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 LEAST_SQUARE = 16
-"""Side, in pixels, of what must be visible of a picture with transparent parts: of less there is nothing to learn."""
+"""Side, in pixels, of what must be visible of an image with transparent parts: of less there is nothing to learn."""
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """Where one encoded picture lies: a whole file, or a part of a tar file.
+    """Where one encoded image lies: a whole file, or a part of a tar file.
 
     Attributes:
         path: the file.
-        name: the picture's name inside its folder or tar file, with "/" between the parts.
+        name: the image's name inside its folder or tar file, with "/" between the parts.
         offset, byte_count: the part of a tar file; `byte_count` is None for a whole file.
     """
 
@@ -53,7 +53,7 @@ class PictureFile:
         return self.name if self.byte_count is None else f"{self.name} of {self.path.name}"
 
     def load(self) -> "Image.Image":
-        """The picture as it is stored, of any format that Pillow reads, its samples in memory.
+        """The image as it is stored, of any format that Pillow reads, its samples in memory.
 
         OSError or ValueError if it cannot be read.
         """
@@ -83,7 +83,7 @@ class PictureFile:
         try:
             yield
         except OSError as error:
-            raise OSError(f"cannot read the picture {self.name} of {self.path}: {error}") from error
+            raise OSError(f"cannot read the image {self.name} of {self.path}: {error}") from error
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Found:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def sort_in(self, file: PictureFile) -> None:
-        """Take the file for a picture, count it as another one, or, if it or a folder of it is hidden, leave it out."""
+        """Take the file for an image, count it as another one, or, if it or a folder of it is hidden, leave it out."""
         *folders, last = file.name.split("/")
         if any(part.startswith(".") and part != ".." for part in (*folders, last)):
             return
@@ -113,9 +113,9 @@ class Found:
 
 
 def list_pictures(source: Path) -> Found:
-    """The pictures of a folder (with its sub-folders) or an uncompressed tar file. Nothing is decoded.
+    """The images of a folder (with its sub-folders) or an uncompressed tar file. Nothing is decoded.
 
-    Hidden files and folders are left out. Linked folders are followed, and every folder is listed once. The pictures
+    Hidden files and folders are left out. Linked folders are followed, and every folder is listed once. The images
     of a folder are sorted by name, part for part; those of a tar file come as they lie there, under the names that it
     gives them, which may lead out of it. After a damage of a tar file, which is a problem, its beginning is listed.
 
@@ -132,7 +132,7 @@ def list_pictures(source: Path) -> Found:
 
 
 def decode_picture(data: bytes) -> "Image.Image":
-    """The picture in an encoded file, upright, as RGB; of one with fully transparent pixels the largest square without.
+    """The image in an encoded file, upright, as RGB; of one with fully transparent pixels the largest square without.
 
     Nobody sees what colours such pixels have, so nobody is to learn from them.
 
@@ -151,7 +151,7 @@ def decode_picture(data: bytes) -> "Image.Image":
 
 
 def _largest_square(rgb: "np.ndarray", hidden: "np.ndarray") -> "np.ndarray":
-    """The largest square of a picture (H, W, 3) without hidden pixels, the uppermost of several.
+    """The largest square of an image (H, W, 3) without hidden pixels, the uppermost of several.
 
     ValueError if its side is below `LEAST_SQUARE`.
     """
@@ -170,13 +170,13 @@ def _largest_square(rgb: "np.ndarray", hidden: "np.ndarray") -> "np.ndarray":
         middle = (side + too_large) // 2
         side, too_large = (middle, too_large) if len(visible_ones(middle)) else (side, middle)
     if side < LEAST_SQUARE:
-        raise ValueError(f"it is transparent in so many places that no square of {LEAST_SQUARE} pixels is to be seen")
+        raise ValueError(f"it is transparent in too many places: no square of {LEAST_SQUARE} pixels is visible")
     top, left = divmod(int(visible_ones(side)[0]), hidden.shape[1] - side + 1)
     return np.ascontiguousarray(rgb[top : top + side, left : left + side])
 
 
 def opened(data: bytes) -> "Image.Image":
-    """The picture in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
+    """The image in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
     from PIL import UnidentifiedImageError
 
     from glcic_hub.opening import CannotRead, open_image, warnings_off

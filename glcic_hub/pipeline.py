@@ -1,4 +1,4 @@
-"""GLCICPipeline: pictures and masks in, completed pictures out, in diffusers' conventions.
+"""GLCICPipeline: images and masks in, completed images out, in diffusers' conventions.
 
 Importing this module makes diffusers know the pipeline and its component; `import glcic_hub` arranges for that.
 """
@@ -34,7 +34,7 @@ MODEL_ARGUMENTS = {*HUB_ARGUMENTS, *LOADING_ARGUMENTS, "variant"}
 
 
 class GLCICPipeline(DiffusionPipeline):
-    """Completes pictures under masks; known pixels come back bit for bit, at the size that they came in.
+    """Completes images under masks; the size stays, and known pixels are kept bit for bit.
 
     The generic methods (saving, moving to a device, the progress bar) are those of `DiffusionPipeline`.
 
@@ -67,11 +67,11 @@ class GLCICPipeline(DiffusionPipeline):
             pretrained_model_name_or_path: without it, the default model that comes with the package. A folder or
                 repository may hold a pipeline (`model_index.json`) or only a `GLCICModel`.
             **kwargs: as in `GLCICModel.from_pretrained`: `dtype`, `device_map`, `variant`, `revision` and so on; or
-                `completion_network`, a model that is there already. For a folder or repository with a pipeline
+                `completion_network`, a model that is loaded already. For a folder or repository with a pipeline
                 also those of `DiffusionPipeline.from_pretrained`.
 
         Raises:
-            TypeError: an argument that a bare or embedded model does not know; nothing has been loaded then.
+            TypeError: an argument is unknown to a bare or embedded model; nothing has been loaded.
             The errors of `GLCICModel.from_pretrained`; the weights are loaded strictly.
         """
         name = pretrained_model_name_or_path
@@ -80,7 +80,7 @@ class GLCICPipeline(DiffusionPipeline):
         model_arguments = {key: kwargs.pop(key) for key in MODEL_ARGUMENTS & kwargs.keys()}
         is_pipeline = name is not None and _holds_pipeline(name, hub_arguments)
         if not is_pipeline and (unknown := kwargs.keys() - {PIPELINE_COMPONENT}):
-            raise TypeError(f"{', '.join(sorted(unknown))}: no argument for loading a bare or embedded model")
+            raise TypeError(f"{', '.join(sorted(unknown))}: not an argument for loading a bare or embedded model")
         if PIPELINE_COMPONENT not in kwargs:
             subfolder = PIPELINE_COMPONENT if is_pipeline else None
             kwargs[PIPELINE_COMPONENT] = GLCICModel.from_pretrained(name, subfolder=subfolder, **model_arguments)
@@ -92,13 +92,15 @@ class GLCICPipeline(DiffusionPipeline):
     def enable_group_offload(
         self, *arguments: object, offload_to_disk_path: str | None = None, **options: object
     ) -> None:
-        """Offload as `DiffusionPipeline` does, but not to a disk: the model is read whole, to fold it.
+        """Offload as `DiffusionPipeline` does, but not to a disk, because folding needs the whole model.
 
         Raises:
-            ValueError: `offload_to_disk_path` is given; what lies on a disk cannot be read.
+            ValueError: `offload_to_disk_path` is given.
         """
         if offload_to_disk_path is not None:
-            raise ValueError("offload_to_disk_path: this pipeline reads its model whole; offload it to the CPU instead")
+            raise ValueError(
+                "offload_to_disk_path: this pipeline needs its whole model in memory; offload it to the CPU instead"
+            )
         super().enable_group_offload(*arguments, **options)
 
     @torch.no_grad()
@@ -117,21 +119,21 @@ class GLCICPipeline(DiffusionPipeline):
         """Fill the white parts of the masks.
 
         Args:
-            image: a picture, a list of pictures (of any sizes), or a batch. PIL images of any common mode (EXIF
+            image: an image, a list of images (of any sizes), or a batch. PIL images of any common mode (EXIF
                 rotation respected), arrays (H, W, C) or (B, H, W, C), tensors (C, H, W) or (B, C, H, W); uint8, or
                 floats in [0, 1]. What lies under the mask has no influence on the result.
-            mask_image: the same kinds; white (1, True) = fill, black = keep. One for each picture, or one for all;
-                of the picture's size, upright as the picture is seen. A UserWarning says what is doubtful about one.
-            height, width: resize pictures and masks to this size first; without them nothing is resized.
-            generator: decides the random search for patches of the photo (`texture`), one for all pictures or a list
-                with one for each; without it, the search is always the same.
-            output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for pictures of different
-                sizes the latter two are lists. "pil" gives back mode, alpha, EXIF and ICC profile as they came in.
-            return_dict: False gives a plain tuple.
+            mask_image: the same kinds; white (1, True) = fill, black = keep. One for each image, or one for all;
+                of the image's size, upright as the image is displayed. A UserWarning reports a doubtful mask.
+            height, width: resize images and masks to this size first; by default nothing is resized.
+            generator: decides the random search for patches of the photo (`texture`), one for all images or a list
+                with one for each; by default the search is always the same.
+            output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for images of different
+                sizes the latter two are lists. "pil" keeps mode, alpha, EXIF and ICC profile.
+            return_dict: False returns a plain tuple.
             **options: those of `FillOptions`.
 
         Returns:
-            `ImagePipelineOutput` whose `images` are the completed pictures, or `(images,)`.
+            `ImagePipelineOutput` whose `images` are the completed images, or `(images,)`.
 
         Raises:
             ValueError, TypeError, OSError: an argument cannot be used; the message says which and why.
@@ -143,7 +145,7 @@ class GLCICPipeline(DiffusionPipeline):
         if (height is None) != (width is None):
             raise ValueError(f"give both height and width, or neither; got height={height}, width={width}")
         if height is not None and not (_is_whole(height, 1) and _is_whole(width, 1)):
-            raise ValueError(f"height and width must be at least 1, whole numbers of pixels; got {height} and {width}")
+            raise ValueError(f"height and width must be whole numbers of pixels, at least 1; got {height} and {width}")
         pictures = images.read_all(image)
         bool_masks = masks.read_all(mask_image, [picture.size for picture in pictures])
         _refuse_whole_masks(bool_masks)
@@ -153,7 +155,7 @@ class GLCICPipeline(DiffusionPipeline):
                 raise ValueError(f"generator must be a torch.Generator, or a list of them; got {one!r}")
         if len(generators) != len(pictures):
             raise ValueError(
-                f"got {len(generators)} generators for {len(pictures)} pictures; give one for each, or a single one"
+                f"got {len(generators)} generators for {len(pictures)} images; give one for each, or a single one"
             )
         if height is not None:
             pictures = [picture.resized(height, width, mask) for picture, mask in zip(pictures, bool_masks)]
@@ -178,7 +180,7 @@ class GLCICPipeline(DiffusionPipeline):
         return ImagePipelineOutput(images=results) if return_dict else (results,)
 
     def _bar_options(self, count: int) -> dict:
-        """Those of `set_progress_bar_config`; among several pictures, which have a bar, the single ones have none."""
+        """Those of `set_progress_bar_config`; among several images, which have a bar, the single ones have none."""
         return getattr(self, "_progress_bar_config", {}) | ({"disable": True} if count > 1 else {})
 
 
@@ -197,8 +199,8 @@ def _refuse_whole_masks(bool_masks: list[np.ndarray]) -> None:
     for index, mask in enumerate(bool_masks):
         if mask.all():
             raise ValueError(
-                f"the mask of picture {index} covers all of it: nothing is left to complete it from; "
-                "keep a part of it black"
+                f"the mask of image {index} covers the whole image: nothing is left to complete it from; "
+                "keep part of the mask black"
             )
 
 
@@ -248,8 +250,8 @@ def _enter(module: str, table: str, key: str, value: object) -> None:
 
 def _warn_of_missing(what: str) -> None:
     warnings.warn(
-        f"diffusers {diffusers.__version__} has no {what} as glcic_hub knows it; its own classes may not find "
-        "GLCICPipeline, which loads by GLCICPipeline.from_pretrained",
+        f"diffusers {diffusers.__version__} does not have {what} in the form that glcic_hub knows; its own "
+        "classes may not find GLCICPipeline, so load with GLCICPipeline.from_pretrained",
         stacklevel=2,
     )
 

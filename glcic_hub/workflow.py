@@ -1,4 +1,4 @@
-"""From picture and mask files to the completed file: the way that `glcic inpaint` and `glcic batch` share.
+"""From image and mask files to the completed file: the way that `glcic inpaint` and `glcic batch` share.
 
 Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this module imports neither torch nor PIL.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glcic_hub.model import GLCICModel
 
 MOSTLY = 0.8
-"""A mask that fills more than this share of a picture may be one whose white means "keep"."""
+"""A mask that fills more than this share of an image may be one whose white means "keep"."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Settings:
         options: how holes are filled.
         file_format: a value of `formats.WRITABLE`.
         quality: 1 to 100, see `formats.encoded`.
-        invert: masks are white where the picture is to be kept.
-        max_megapixels: how many million pixels a picture may have; what Pillow allows without it.
+        invert: masks are white where the image is to be kept.
+        max_megapixels: how many million pixels an image may have; what Pillow allows without it.
     """
 
     model: str | None = None
@@ -141,9 +141,9 @@ def read_pair(
     settings: Settings,
     tell: Callable[[str], object] = warnings.warn,
 ) -> "tuple[Picture, np.ndarray]":
-    """The picture, which fits into the format of the results, and its mask, bool (H, W), True = fill.
+    """The image, which fits into the format of the results, and its mask, bool (H, W), True = fill.
 
-    Without a mask's file the transparency is the mask, and the picture comes without it. What is doubtful about a mask
+    Without a mask's file the transparency is the mask, and the image comes without it. What is doubtful about a mask
     (`masks.read_with_doubt`, `MOSTLY`) goes to `tell` in one sentence; where it leaves nothing to do it is an error.
     """
     with pixel_limit(settings.max_megapixels):
@@ -168,13 +168,13 @@ def _read(
         if mask is not None:
             picture = images.read(image)
         elif invert:
-            raise WrongUse("--invert is for masks: give one, or leave it out")
+            raise WrongUse("--invert needs a mask: give one, or leave it out")
         else:
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
                 raise WrongUse(
-                    f"{quoted(photo.label)} has no transparency that could be the mask: give a mask, "
-                    "or draw it with --box or --polygon of glcic inpaint"
+                    f"{quoted(photo.label)} has no transparent part that could be filled: give a mask, "
+                    "or draw one with --box or --polygon of glcic inpaint"
                 )
             return images.read(without_transparency(image)), bool_mask, None
     return picture, *_mask_of(mask, picture.size, invert)
@@ -196,7 +196,7 @@ def _mask_of(mask: PictureFile | Shapes, size: tuple[int, int], invert: bool) ->
             raise ValueError(doubt)
     share = result.mean()
     if not doubt and MOSTLY < share < 1:
-        question = "is --invert right?" if invert else "is the mask inverted? --invert"
+        question = "is --invert right?" if invert else "if the mask is inverted, add --invert"
         doubt = f"{masks.percent(share)} would be filled: {question}"
     return result, doubt and f"{quoted(mask.label)}: {doubt}"
 
@@ -208,7 +208,7 @@ def complete(
     settings: Settings,
     progress: Callable[[float], object] | None = None,
 ) -> "Image.Image":
-    """The picture with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
+    """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
     from glcic_hub.filling.fill import fill
 
     try:
@@ -219,7 +219,7 @@ def complete(
         # torch says RuntimeError when memory is short; others are mistakes of ours and keep their traceback.
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
-        raise FailedWork("there is not enough memory to complete the picture; try a smaller one") from error
+        raise FailedWork("not enough memory to complete the image; try a smaller one") from error
     return picture.completed(*filled)
 
 

@@ -1,4 +1,4 @@
-"""Inference Endpoints: pictures and masks come in as base64 (or bytes), the completed picture goes back as base64.
+"""Inference Endpoints: images and masks come in as base64 (or bytes), the completed image goes back as base64.
 
 The code is this repository's `pipeline.py`: the weights meet the code that they were published with, and nothing but
 what `requirements.txt` names has to be installed.
@@ -36,12 +36,12 @@ class EndpointHandler:
         self.parameters = (*(option.name for option in fields(self.code.FillOptions)), *SIZE_PARAMETERS)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, str]:
-        """Complete one picture.
+        """Complete one image.
 
         Args:
-            data: "inputs" is {"image": ..., "mask": ...}, or only a picture; each as base64 text (with or without
+            data: "inputs" is {"image": ..., "mask": ...}, or only an image; each as base64 text (with or without
                 "data:image/png;base64," in front), bytes of an image file, or a PIL image. White in the mask is
-                filled. Without a mask, it is the part of the picture that is transparent. "parameters" may hold
+                filled. Without a mask, it is the part of the image that is transparent. "parameters" may hold
                 the fields of `FillOptions`, and `height` and `width` of the pipeline.
 
         Returns:
@@ -61,7 +61,7 @@ class EndpointHandler:
         return {"image": base64.b64encode(buffer.getvalue()).decode()}
 
     def _read_inputs(self, inputs: object) -> tuple[Image.Image, Any]:
-        """The picture, and its mask as the pipeline takes it."""
+        """The image, and its mask as the pipeline takes it."""
         if not isinstance(inputs, dict):
             inputs = {"image": inputs}
         _refuse_others("inputs", inputs, INPUTS)
@@ -71,14 +71,14 @@ class EndpointHandler:
         mask = self.code.from_transparency(image)
         if mask is None:
             raise ValueError(
-                'the request has no mask: send {"inputs": {"image": ..., "mask": ...}} with white where the picture is '
-                "to be filled, or a picture that is transparent there"
+                'the request has no mask: send {"inputs": {"image": ..., "mask": ...}} with white where the image '
+                "should be filled, or an image that is transparent there"
             )
         return self.code.without_transparency(image), mask
 
 
 def _read_image(value: object, name: str) -> Image.Image:
-    """A picture, upright."""
+    """An image, upright."""
     if isinstance(value, str):
         try:
             value = base64.b64decode(value.rpartition("base64,")[2], validate=True)

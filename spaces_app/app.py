@@ -29,10 +29,10 @@ footer {display: none !important}
 """
 INTRODUCTION = """
 # Photo completion
-Open a photo, paint over what should go, press **Complete**. Everything outside the paint and a narrow rim around it
-(4 pixels, adjustable) stays exactly as it was. A small network says what goes there, and patches of your photo say how
-it looks. That takes about a second for a small part of a photo, and some seconds for a large one. It is good at grass,
-walls, sky, water and leaves; it makes up no faces and no objects. Uploads are deleted after an hour.
+Open a photo, paint over what should go, and press **Complete**. Everything outside the paint and a narrow rim around it
+(4 pixels, adjustable) stays exactly as it was. A small network decides what goes there, and patches of your photo
+provide the texture. This takes about a second for a small part of a photo, and several seconds for a large one. It is
+good at grass, walls, sky, water and leaves; it does not invent faces or objects. Uploads are deleted after an hour.
 """
 
 
@@ -49,7 +49,7 @@ def photo_file(**options) -> gr.Image:
     """A `gr.Image` that gives the path of the uploaded file as it is.
 
     On its own `gr.Image` opens the file: it decodes other modes than RGB and encodes them again (a grey JPEG as another
-    JPEG), and what is no picture gets a message for programmers. (Of a subclass Gradio would write a stub, app.pyi.)
+    JPEG), and what is not an image gets a message for programmers. (Of a subclass Gradio would write a stub, app.pyi.)
     """
     component = gr.Image(type="filepath", **options)
     component.preprocess = lambda payload: payload.path if payload else None

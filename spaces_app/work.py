@@ -61,7 +61,7 @@ def models() -> list[str]:
 
 
 def open_photo(path: str | os.PathLike) -> Picture:
-    """Read an uploaded picture and turn it upright; refuse what is too large before it is decoded."""
+    """Read an uploaded image and turn it upright; refuse what is too large before it is decoded."""
     _check_file(path, "photo")
     try:
         # Upright for good, because few viewers heed the orientation in a PNG file.
@@ -70,7 +70,7 @@ def open_photo(path: str | os.PathLike) -> Picture:
             image = Image.fromarray(np.asarray(image.convert("RGB")))
         return images.read(image)
     except (OSError, TypeError) as error:
-        raise ValueError("This photo is damaged: it ends too early or holds wrong data.") from error
+        raise ValueError("This photo is damaged: it ends too early or contains invalid data.") from error
 
 
 def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
@@ -79,11 +79,11 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     try:
         return masks.read(path, size)
     except (OSError, TypeError) as error:
-        raise ValueError("This mask is damaged: it ends too early or holds wrong data.") from error
+        raise ValueError("This mask is damaged: it ends too early or contains invalid data.") from error
 
 
 def _check_file(path: str | os.PathLike, what: str) -> None:
-    """ValueError if a file is no picture or a huge one; its pixels are not decoded."""
+    """ValueError if a file is not an image, or a huge one; its pixels are not decoded."""
     most = LARGEST_PHOTO // MEGAPIXEL
     try:
         with Image.open(path) as opened:
@@ -91,11 +91,9 @@ def _check_file(path: str | os.PathLike, what: str) -> None:
     except FileNotFoundError as error:
         raise ValueError(f"This {what} is no longer on the server. Open it again.") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"This {what} is far above the {most} megapixels that work here.") from error
+        raise ValueError(f"This {what} is far larger than the {most} megapixels that work here.") from error
     except Exception as error:  # noqa: BLE001 - the decoders raise errors of many kinds
-        raise ValueError(
-            f"This file is not a picture that can be read; give the {what} as JPEG, PNG or WebP."
-        ) from error
+        raise ValueError(f"This file is not a readable image; use JPEG, PNG or WebP for the {what}.") from error
     if pixels > LARGEST_PHOTO:
         raise ValueError(
             f"This {what} has {pixels / MEGAPIXEL:.0f} megapixels; up to {most} work here. "
@@ -136,7 +134,7 @@ def painted_mask(layers: Sequence[Image.Image], photo: Picture, mask: np.ndarray
     """What is painted on the preview, as bool (height, width) of the photo.
 
     Args:
-        layers: RGBA pictures of the preview's size; painted is what has an alpha of at least `LEAST_PAINT`.
+        layers: RGBA images of the preview's size; painted is what has an alpha of at least `LEAST_PAINT`.
         photo: the photo that they were painted on.
         mask: one of the photo's size that was put on the preview by `strokes_of`. As long as nothing of it has been
             erased it counts in its own resolution, which is finer than that of the preview of a large photo.
@@ -179,7 +177,7 @@ def complete_photo(
         progress: called with the share of the work that is done, from 0 to 1.
     """
     if not mask.any():
-        raise ValueError("Nothing is painted yet: paint over what is to go, or upload a mask with white in it.")
+        raise ValueError("Nothing is painted yet: paint over what should go, or upload a mask with white in it.")
     filled = _fill(photo, mask, model or models()[0], options, progress)
     return Result(images.read(photo.completed(*filled)), filled.mask)
 
@@ -201,7 +199,9 @@ def complete_files(
 ) -> list[str]:
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order."""
     if len(photos) > MOST_FILES:
-        raise ValueError(f"Got {len(photos)} photos: up to {MOST_FILES} work in one call, for the sake of the others.")
+        raise ValueError(
+            f"Got {len(photos)} photos: up to {MOST_FILES} are allowed in one call, so that others get their turn."
+        )
     if len(mask_files) not in (1, len(photos)):
         raise ValueError(f"Got {len(mask_files)} masks for {len(photos)} photos: give one for all or one for each.")
     results = []

@@ -41,7 +41,7 @@ def test_when_it_fails_there_is_what_was_there_before(tmp_path):
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
 def test_what_is_no_file_is_not_replaced(tmp_path, make):
     make(tmp_path / "other")
-    with pytest.raises(FileExistsError, match="no file"):
+    with pytest.raises(FileExistsError, match="not a file"):
         write_whole(tmp_path / "other", b"data")
     assert os.listdir(tmp_path) == ["other"] and not (tmp_path / "other").is_file()
 

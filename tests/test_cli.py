@@ -466,13 +466,15 @@ class TestDoubtfulMasks:
     def test_a_mask_without_white_is_refused(self, tmp_path, tiny_model, capsys, options):
         assert self.complete(tmp_path, tiny_model, self.GREY, *options) is None
         message = the_message(capsys)
-        assert "mask.png'" in message and "no pixel of the mask is white, its values go from 10 to 90 of 255" in message
+        assert (
+            "mask.png'" in message and "no pixel of the mask is white, its values range from 10 to 90 of 255" in message
+        )
 
     def test_a_photo_as_mask_is_said(self, tmp_path, tiny_model, capsys):
         assert self.complete(tmp_path, tiny_model, samples(3)[::-1]).any()
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and "mask.png': the mask looks like a photo" in said
-        assert "the picture comes first and its mask second" in said
+        assert "pass the image first and its mask second" in said
 
     def test_a_dark_photo_as_mask_is_refused(self, tmp_path, tiny_model, capsys):
         assert self.complete(tmp_path, tiny_model, samples(3) // 2) is None
@@ -481,7 +483,7 @@ class TestDoubtfulMasks:
     @pytest.mark.parametrize("options", [(), ("--invert",)])
     def test_a_mask_that_fills_most_of_the_picture_is_said(self, tmp_path, tiny_model, capsys, options):
         assert self.complete(tmp_path, tiny_model, MASK if options else ~MASK, *options)[~MASK].mean() > 0.9
-        question = "is --invert right?" if options else "is the mask inverted? --invert"
+        question = "is --invert right?" if options else "if the mask is inverted, add --invert"
         assert capsys.readouterr().err == (
             f"glcic inpaint: {str(tmp_path / 'mask.png')!r}: 90 % would be filled: {question}\n"
         )
@@ -494,7 +496,7 @@ class TestDoubtfulMasks:
     def test_without_a_mask_there_is_nothing_to_invert(self, tmp_path, tiny_model, capsys):
         saved(np.dstack([samples(3), ~MASK * np.uint8(255)]), tmp_path / "in.png")
         assert run("inpaint", tmp_path / "in.png", "-o", tmp_path / "out.png", "--invert") == 2
-        assert "--invert is for masks: give one" in the_message(capsys)
+        assert "--invert needs a mask: give one" in the_message(capsys)
 
 
 class TestShapes:
@@ -532,11 +534,11 @@ class TestShapes:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            (["--box", "40,0,5,5"], "the box (40, 0, 5, 5) lies outside of the picture, which is 40x48"),
+            (["--box", "40,0,5,5"], "the box (40, 0, 5, 5) lies outside the image, which is 40x48"),
             (["--box", "1,2,3,0"], "a box is (left, top, width, height)"),
             (["--polygon", "1,2", "3,4"], "a polygon is three or more points (x, y)"),
-            (["mask.png", "--box", "1,2,3,4"], "MASK as well as --box"),
-            (["--box=-9,-9,99,99"], "covers the whole picture"),
+            (["mask.png", "--box", "1,2,3,4"], "MASK and --box or --polygon both say"),
+            (["--box=-9,-9,99,99"], "covers the whole image"),
         ],
     )
     def test_wrong_shapes(self, tmp_path, photo, mask, tiny_model, capsys, monkeypatch, options, words):
@@ -822,21 +824,21 @@ class TestWrongUse:
         [
             (["missing.png", "mask.png", "-o", "out.png"], ["'missing.png'", "No such file"]),
             (["photo.png", "missing.png", "-o", "out.png"], ["'missing.png'", "No such file"]),
-            ([".", "mask.png", "-o", "out.png"], ["'.' is a folder, not a picture"]),
-            (["photo.png", ".", "-o", "out.png"], ["'.' is a folder, not a picture"]),
+            ([".", "mask.png", "-o", "out.png"], ["'.' is a folder, not an image"]),
+            (["photo.png", ".", "-o", "out.png"], ["'.' is a folder, not an image"]),
             (["x" * 300, "mask.png", "-o", "out.png"], ["File name too long"]),
-            (["text.png", "mask.png", "-o", "out.png"], ["'text.png'", "not a picture"]),
-            (["photo.png", "text.png", "-o", "out.png"], ["'text.png'", "not a picture"]),
+            (["text.png", "mask.png", "-o", "out.png"], ["'text.png'", "not an image"]),
+            (["photo.png", "text.png", "-o", "out.png"], ["'text.png'", "not an image"]),
             (["cut.png", "mask.png", "-o", "out.png"], ["'cut.png'", "damaged"]),
             (["photo.png", "small.png", "-o", "out.png"], ["'small.png'", "5x4", f"{WIDTH}x{HEIGHT}"]),
-            (["photo.png", "-o", "out.png"], ["'photo.png' has no transparency", "give a mask"]),
+            (["photo.png", "-o", "out.png"], ["'photo.png' has no transparent part", "give a mask"]),
             (["photo.png", "mask.png", "-o", "out.bmp"], ["'out.bmp'", ".png", ".jpg", ".webp"]),
             (["photo.png", "mask.png", "-o", "out"], ["'out'", ".png", ".jpg", ".webp"]),
             (["photo.png", "mask.png", "-o", "missing/out.png"], ["no folder 'missing'"]),
             (["photo.png", "mask.png", "-o", "folder.png"], ["'folder.png' is a folder"]),
             (["photo.png", "mask.png", "-o", "o" * 300 + ".png"], ["File name too long"]),
             (["photo.png", "mask.png", "-o", "out.png", "--quality", "90"], ["--quality", "PNG"]),
-            (["photo.png", "all.png", "-o", "out.png"], ["covers the whole picture"]),
+            (["photo.png", "all.png", "-o", "out.png"], ["covers the whole image"]),
             (
                 ["photo.png", "mask.png", "-o", "out.png", "--device", "quantum"],
                 ["no device 'quantum'", "there is cpu"],

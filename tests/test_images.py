@@ -427,7 +427,7 @@ def test_all_kinds_of_input_of_diffusers_are_read():
 
 @pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4, 4, 3)), torch.zeros(0, 3, 4, 4)])
 def test_no_picture_at_all_is_refused(nothing):
-    with pytest.raises(ValueError, match="no picture: the list or batch of pictures is empty"):
+    with pytest.raises(ValueError, match="no image was given: the list or batch is empty"):
         images.read_all(nothing)
 
 
@@ -435,7 +435,7 @@ def test_no_picture_at_all_is_refused(nothing):
     "wrong, error", [(np.zeros((4, 4)) - 1, ValueError), (None, TypeError), ("missing.png", FileNotFoundError)]
 )
 def test_the_wrong_picture_of_a_list_is_named(wrong, error):
-    with pytest.raises(error, match="^picture 1: "):
+    with pytest.raises(error, match="^image 1: "):
         images.read_all([np.zeros((4, 4)), wrong])
 
 
@@ -478,7 +478,7 @@ def test_errors_are_named_whatever_arguments_their_kind_takes(raised, kind, mess
         (np.zeros((8, 8, 2)), ValueError, r"must have shape \(H, W\) or \(H, W, 1\|3\|4\), got \(8, 8, 2\)"),
         (np.zeros(8), ValueError, r"got \(8,\)"),
         (torch.tensor(0.5), ValueError, r"got \(\)"),
-        (np.zeros((2, 8, 8, 3)), ValueError, "give a batch by itself"),
+        (np.zeros((2, 8, 8, 3)), ValueError, "pass a batch on its own"),
         (np.zeros((0, 8, 3)), ValueError, "no pixels"),
         (torch.zeros(3, 8, 0), ValueError, "no pixels"),
         (Image.new("RGB", (0, 8)), ValueError, "no pixels, its size is 0x8"),
@@ -486,7 +486,7 @@ def test_errors_are_named_whatever_arguments_their_kind_takes(raised, kind, mess
         (torch.zeros(8, 8, dtype=torch.int32), TypeError, "dtype torch.int32; it must be uint8"),
         (np.zeros((8, 8), complex), TypeError, "dtype complex128"),
         (np.zeros((8, 8), object), TypeError, "dtype object"),
-        (Image.new("F", (8, 8), float("nan")), ValueError, "NaN or infinite values alone"),
+        (Image.new("F", (8, 8), float("nan")), ValueError, "only NaN or infinite values"),
         (Image.new("I", (8, 8), 70000), ValueError, "mode I must have values from 0 to 65535, got 70000"),
         (Image.new("I", (8, 8), -1), ValueError, "got -1 to -1"),
         (None, TypeError, "must be a PIL image, an array, a tensor or the path of a file, got NoneType"),
@@ -542,14 +542,14 @@ def test_truncated_files_are_refused_by_name(tmp_path, suffix):
 def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, content):
     path = tmp_path / "notes.png"
     path.write_bytes(content)
-    with pytest.raises(OSError, match=r"notes\.png.*not readable"):
+    with pytest.raises(OSError, match=r"notes\.png.*cannot be read"):
         images.read(path)
 
 
 def test_a_damaged_picture_without_a_name_is_refused():
     buffer = io.BytesIO()
     Image.fromarray(noise(64, 64, 3)).save(buffer, "PNG")
-    with pytest.raises(OSError, match="the picture is not readable"):
+    with pytest.raises(OSError, match="the image cannot be read"):
         images.read(Image.open(io.BytesIO(buffer.getvalue()[:2000])))
 
 

@@ -151,8 +151,8 @@ def test_a_mask_means_the_same_however_it_is_given(mask, data):
 @pytest.mark.parametrize(
     "wrong, error, message",
     [
-        (np.zeros((3, 4)), ValueError, r"mask is 4x3 but its picture is 7x5 \(width x height\): resize .*nearest"),
-        (MASK.T, ValueError, "mask is 5x7 but its picture is 7x5.*rotated"),
+        (np.zeros((3, 4)), ValueError, r"mask is 4x3 but its image is 7x5 \(width x height\): resize .*nearest"),
+        (MASK.T, ValueError, "mask is 5x7 but its image is 7x5.*rotated"),
         (Image.new("L", (5, 7)), ValueError, "rotated"),
         (np.full(SIZE, np.nan), ValueError, "the mask has NaN"),
         (np.full(SIZE, -0.1), ValueError, "float values from -0.1"),
@@ -162,9 +162,9 @@ def test_a_mask_means_the_same_however_it_is_given(mask, data):
         (torch.full(SIZE, -1, dtype=torch.int8), ValueError, "integer values from -1"),
         (np.zeros(SIZE, complex), TypeError, "dtype complex128"),
         (np.zeros(SIZE, object), TypeError, "dtype object"),
-        (np.zeros((HEIGHT, WIDTH, 2)), ValueError, r"given as array must have shape .*got \(5, 7, 2\)"),
+        (np.zeros((HEIGHT, WIDTH, 2)), ValueError, r"given as an array must have shape .*got \(5, 7, 2\)"),
         (np.zeros(5), ValueError, r"got \(5,\)"),
-        (torch.zeros(2, HEIGHT, WIDTH), ValueError, r"given as tensor must have shape .*got \(2, 5, 7\)"),
+        (torch.zeros(2, HEIGHT, WIDTH), ValueError, r"given as a tensor must have shape .*got \(2, 5, 7\)"),
         (torch.tensor(1.0), ValueError, r"got \(\)"),
         (np.zeros((0, 7)), ValueError, "no pixels"),
         (Image.new("L", (0, 7)), ValueError, "no pixels"),
@@ -277,7 +277,7 @@ def test_thin_antialiased_lines_are_masks():
 )
 def test_a_photo_given_as_mask_is_told(photo):
     with pytest.warns(
-        UserWarning, match=r"the mask looks like a photo: \d\d % of its .*values go from \S+ to \S+ of 255"
+        UserWarning, match=r"the mask looks like a photo: \d\d % of its .*values range from \S+ to \S+ of 255"
     ):
         masks.read(photo, (64, 64))
 
@@ -297,7 +297,10 @@ def test_a_dark_photo_is_told():
     ],
 )
 def test_a_mask_without_white_is_told_with_its_values(mask, values):
-    with pytest.warns(UserWarning, match=f"no pixel of the mask is white, its values go {values}; paint white"):
+    with pytest.warns(
+        UserWarning,
+        match=f"no pixel of the mask is white, its values range {values}; paint what should be filled white",
+    ):
         assert not masks.read(mask, (64, 64)).any()
 
 
@@ -396,19 +399,19 @@ def test_each_mask_belongs_to_the_size_of_its_picture():
 @pytest.mark.parametrize("wrong", [THREE, torch.from_numpy(THREE)[:, None], list(THREE)])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_another_number_of_masks_than_pictures_is_refused(wrong, count):
-    with pytest.raises(ValueError, match=f"got 3 masks for {count} pictures"):
+    with pytest.raises(ValueError, match=f"got 3 masks for {count} images"):
         masks.read_all(wrong, [SIZE] * count)
 
 
 def test_an_empty_list_of_masks_is_refused():
-    with pytest.raises(ValueError, match="got 0 masks for 1 pictures"):
+    with pytest.raises(ValueError, match="got 0 masks for 1 images"):
         masks.read_all([], [SIZE])
 
 
 def test_the_picture_of_a_wrong_mask_is_named():
-    with pytest.raises(ValueError, match="^mask of picture 1: the mask is 3x2"):
+    with pytest.raises(ValueError, match="^mask of image 1: the mask is 3x2"):
         masks.read_all([MASK, np.zeros((2, 3))], [SIZE] * 2)
-    with pytest.raises(TypeError, match="^mask of picture 0: .*NoneType"):
+    with pytest.raises(TypeError, match="^mask of image 0: .*NoneType"):
         masks.read_all([None], [SIZE])
 
 
@@ -492,11 +495,11 @@ def test_boxes_and_polygons_are_drawn_in_the_picture_as_it_is_seen():
     [
         ({"boxes": [(1, 2, 3)]}, r"a box is \(left, top, width, height\).*got \(1, 2, 3\)"),
         ({"boxes": [(1, 2, 3, -1)]}, "sides of 1 pixel or more"),
-        ({"boxes": [(4, 0, 1, 1)]}, r"the box \(4, 0, 1, 1\) lies outside of the picture, which is 4x6"),
+        ({"boxes": [(4, 0, 1, 1)]}, r"the box \(4, 0, 1, 1\) lies outside the image, which is 4x6"),
         ({"boxes": [(-3, -3, 3, 3)]}, "lies outside"),
         ({"polygons": [[(0, 0), (1, 1)]]}, "three or more points"),
         ({"polygons": [[(0, 0), (1, 1), (float("nan"), 2)]]}, "three or more points"),
-        ({"polygons": [[(9, 9), (12, 9), (9, 12)]]}, "the polygon .* lies outside of the picture"),
+        ({"polygons": [[(9, 9), (12, 9), (9, 12)]]}, "the polygon .* lies outside the image"),
     ],
 )
 def test_shapes_that_are_none_are_refused(shapes, message):

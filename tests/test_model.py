@@ -209,9 +209,9 @@ def test_config_overrides(model, folder):
     assert again.mean.tolist() == [0.5, 0.25, 0.125] and again.max_hole_size == 32
     with pytest.raises(ValueError, match="does not fit GLCICModel"):
         GLCICModel.from_pretrained(folder, base_channels=6)
-    with pytest.raises(TypeError, match="^colour: neither an argument for loading a GLCICModel nor a setting of one"):
+    with pytest.raises(TypeError, match="^colour: not an argument for loading a GLCICModel, nor one of its settings"):
         GLCICModel.from_pretrained(folder / "is not looked at", colour="red")
-    with pytest.raises(ValueError, match="config.json with mean as given make no GLCICModel: mean must be"):
+    with pytest.raises(ValueError, match="config.json with mean as given do not make a GLCICModel: mean must be"):
         GLCICModel.from_pretrained(folder, mean=(2, 2, 2))
 
 
@@ -250,7 +250,7 @@ def test_a_subclass_keeps_its_own_arguments(tmp_path):
     assert (stored["blocks"], stored["activation"], stored["max_hole_size"]) == (5, "relu", 24)
     loaded = Deeper.from_pretrained(tmp_path / "deeper", activation="elu")
     assert (loaded.blocks, loaded.activation, loaded.max_hole_size) == (5, "elu", 24)
-    with pytest.raises(TypeError, match="^block: neither an argument for loading a Deeper nor a setting of one"):
+    with pytest.raises(TypeError, match="^block: not an argument for loading a Deeper, nor one of its settings"):
         Deeper.from_pretrained(tmp_path / "deeper", block=5)
 
     Narrow("mine").save_pretrained(tmp_path / "narrow")
@@ -416,7 +416,7 @@ def test_the_weights_are_no_longer_those_of_the_file(model, folder):
 def test_settings_that_ask_for_a_giant_cost_nothing(folder, base_channels):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"base_channels": base_channels}))
-    with pytest.raises(ValueError, match="does not fit|make no GLCICModel"):
+    with pytest.raises(ValueError, match="does not fit|do not make a GLCICModel"):
         GLCICModel.from_pretrained(folder)
 
 
@@ -637,12 +637,15 @@ NOT_TO_BE_FOLLOWED = [
     ({"dtype": "cuda"}, "^dtype must be one of torch.float16, .*; got 'cuda'"),
     ({"torch_dtype": torch.int8}, "^torch_dtype must be one of torch.float16, .*; got torch.int8"),
     ({"dtype": {"completion_network": np.float16}}, "^dtype must be one of .*numpy.float16"),
-    ({"dtype": torch.float16, "torch_dtype": torch.float32}, "^dtype and torch_dtype mean the same, and differ here"),
-    ({"device_map": "cpu", "map_location": "meta"}, "^device_map and map_location mean the same, and differ here"),
-    ({"device_map": "gpu"}, "^device_map='gpu' cannot be followed"),
-    ({"device_map": "cuda:99"}, "^device_map='cuda:99' cannot be followed: this machine has no device"),
+    (
+        {"dtype": torch.float16, "torch_dtype": torch.float32},
+        "^dtype and torch_dtype mean the same thing but differ here",
+    ),
+    ({"device_map": "cpu", "map_location": "meta"}, "^device_map and map_location mean the same thing but differ here"),
+    ({"device_map": "gpu"}, "^device_map='gpu' cannot be used"),
+    ({"device_map": "cuda:99"}, "^device_map='cuda:99' cannot be used: this machine has no device"),
     ({"device_map": {"network.blocks": "cpu"}}, "^device_map must name one device .* got 'network.blocks'"),
-    ({"map_location": len}, "^map_location=.* cannot be followed"),
+    ({"map_location": len}, "^map_location=.* cannot be used"),
     ({"strict": False}, "^strict=False: weights are always loaded strictly"),
     ({"use_safetensors": False}, "^use_safetensors=False asks for pickle files"),
     ({"proxies": {"https": "http://127.0.0.1:9"}}, "^proxies: set HTTPS_PROXY in the environment"),

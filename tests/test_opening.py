@@ -75,7 +75,7 @@ def test_many_texts_are_too_much_together():
 
 
 def test_a_profile_without_end_is_refused_as_too_large():
-    with pytest.raises(ValueError, match="^the picture has a colour profile that is too large to read") as raised:
+    with pytest.raises(ValueError, match="^the image has a colour profile that is too large to read") as raised:
         images.load_image(png_with((b"iCCP", b"name\0\0" + zlib.compress(bytes(2**24 + 1)))))
     assert "damaged" not in str(raised.value)
 
@@ -96,7 +96,7 @@ def test_heic_files_have_a_sentence_of_their_own(tmp_path, monkeypatch, head):
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
     monkeypatch.setattr(Image, "OPEN", {kind: opener for kind, opener in Image.OPEN.items() if kind != "HEIF"})
     (tmp_path / "x.heic").write_bytes(head)
-    with pytest.raises(ValueError, match=r"x.heic' is a HEIC picture, which .*: pip install pillow-heif"):
+    with pytest.raises(ValueError, match=r"x.heic' is a HEIC image, which .*: pip install pillow-heif"):
         images.load_image(tmp_path / "x.heic")
 
 
@@ -117,7 +117,7 @@ def test_avif_files_for_a_pillow_that_cannot_read_them(monkeypatch):
     assert images.load_image(data).size == (11, 9)
     monkeypatch.setitem(sys.modules, "PIL._avif", None)  # as if Pillow had been built without
     monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
-    with pytest.raises(ValueError, match="is an AVIF picture, which this Pillow was built without"):
+    with pytest.raises(ValueError, match="is an AVIF image, which this build of Pillow cannot read"):
         images.load_image(data)
 
 
@@ -193,5 +193,5 @@ def test_pictures_of_several_frames_are_told(tmp_path, given):
     (tmp_path / "x.gif").write_bytes(animated("GIF", 4))
     with Image.open(tmp_path / "x.gif") as opened:
         image = {"path": tmp_path / "x.gif", "list": [noise(9, 9), str(tmp_path / "x.gif")], "image": opened}[given]
-        with pytest.warns(UserWarning, match="picture [01] has several frames, pages or layers: only the first"):
+        with pytest.warns(UserWarning, match="image [01] has several frames, pages or layers: only the first"):
             images.read_all(image)

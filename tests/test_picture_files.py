@@ -161,7 +161,7 @@ def test_damaged_pictures_are_refused_in_one_line(lying, kind):
     with pytest.raises((OSError, ValueError)) as raised:
         file.load()
     assert "object at" not in str(raised.value) and "\n" not in str(raised.value)
-    with pytest.raises(OSError, match="cannot read the picture sub/x.png of ") as raised:
+    with pytest.raises(OSError, match="cannot read the image sub/x.png of ") as raised:
         file.decode()
     assert str(file.path) in str(raised.value) and "object at" not in str(raised.value)
 

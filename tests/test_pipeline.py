@@ -294,7 +294,7 @@ def test_lists_of_batches_are_lists_of_their_pictures(count):
     arrays = [picture.permute(0, 2, 3, 1).numpy() for picture in pictures], [mask[:, 0] for mask in bool_masks]
     if count == 1:
         assert (PIPE(*arrays, output_type="np").images == result.permute(0, 2, 3, 1).numpy()).all()
-    with pytest.raises(ValueError, match="picture 1: "):
+    with pytest.raises(ValueError, match="image 1: "):
         PIPE([pictures[0][:1], pictures[1][:1] * 300], SMALL)
 
 
@@ -466,13 +466,13 @@ def test_generators_decide_which_patches():
 
 
 def test_swapped_arguments_are_told():
-    with pytest.warns(UserWarning, match="looks like a photo.*the picture comes first and its mask second"):
+    with pytest.warns(UserWarning, match="looks like a photo.*pass the image first and its mask second"):
         PIPE(as_image(SMALL), Image.fromarray(photo()))
 
 
 def test_a_mask_without_white_is_told_and_fills_nothing():
     dark = np.tile(np.linspace(20, 100, WIDTH).astype(np.uint8), (HEIGHT, 1))
-    with pytest.warns(UserWarning, match="no pixel of the mask is white, its values go from 20 to 100 of 255"):
+    with pytest.warns(UserWarning, match="no pixel of the mask is white, its values range from 20 to 100 of 255"):
         np.testing.assert_array_equal(np.asarray(complete(Image.fromarray(photo()), dark)), photo())
 
 
@@ -493,19 +493,19 @@ WHITE = np.ones((HEIGHT, WIDTH), bool)
 @pytest.mark.parametrize(
     ("image", "mask", "match"),
     [
-        (photo(), WHITE, "covers all of it.*keep a part of it black"),
-        ([photo(), photo()], [SMALL, WHITE], "mask of picture 1 covers all of it"),
-        (photo(1, 1), np.ones((1, 1), bool), "covers all of it"),
-        (photo(), SMALL[1:], "mask of picture 0: the mask is 55x40 but its picture is 55x41.*resize the mask"),
+        (photo(), WHITE, "covers the whole image.*keep part of the mask black"),
+        ([photo(), photo()], [SMALL, WHITE], "mask of image 1 covers the whole image"),
+        (photo(1, 1), np.ones((1, 1), bool), "covers the whole image"),
+        (photo(), SMALL[1:], "mask of image 0: the mask is 55x40 but its image is 55x41.*resize the mask"),
         (photo(), SMALL.T, "the sides are swapped"),
-        ([photo(), photo(20, 30)], [SMALL, SMALL], "mask of picture 1: the mask is 55x41 but its picture is 30x20"),
-        ([photo(), photo(20, 30)], SMALL, "mask of picture 1"),
-        ([photo()] * 3, [SMALL] * 2, "2 masks for 3 pictures; give one mask for each"),
-        ([], [], "no picture"),
-        (photo()[:0][None][:0], SMALL, "no picture"),
-        (torch.zeros(0, 3, 8, 8), SMALL, "no picture"),
+        ([photo(), photo(20, 30)], [SMALL, SMALL], "mask of image 1: the mask is 55x41 but its image is 30x20"),
+        ([photo(), photo(20, 30)], SMALL, "mask of image 1"),
+        ([photo()] * 3, [SMALL] * 2, "2 masks for 3 images; give one mask for each"),
+        ([], [], "no image"),
+        (photo()[:0][None][:0], SMALL, "no image"),
+        (torch.zeros(0, 3, 8, 8), SMALL, "no image"),
         (np.full((HEIGHT, WIDTH, 3), np.nan, np.float32), SMALL, "NaN.*replace"),
-        ([photo(), np.full((HEIGHT, WIDTH, 3), np.inf)], SMALL, "picture 1: .*NaN or infinite"),
+        ([photo(), np.full((HEIGHT, WIDTH, 3), np.inf)], SMALL, "image 1: .*NaN or infinite"),
         (photo(), np.where(SMALL, np.nan, 0), "mask.*NaN"),
         (photo().astype(np.float32), SMALL, r"in \[0, 1\].*x / 255"),
         (photo()[:, :0], SMALL[:, :0], "no pixels"),
@@ -526,12 +526,12 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
         ({"texture": "grass"}, "texture must be one of 'auto', 'photo', None; got 'grass'"),
         ({"working_size": 0}, "working_size must be .* from 1 to 10000; got 0"),
         ({"padding_mask_crop": -1}, "padding_mask_crop must be .* from 0 to 10000; got -1"),
-        ({"generator": [torch.Generator()] * 2}, "2 generators for 1 pictures; give one for each, or a single one"),
+        ({"generator": [torch.Generator()] * 2}, "2 generators for 1 images; give one for each, or a single one"),
         ({"height": 20}, "both height and width, or neither; got height=20, width=None"),
         ({"width": 20}, "both height and width, or neither"),
         ({"height": 0, "width": 20}, "at least 1"),
         ({"height": -4, "width": 20}, "at least 1"),
-        ({"height": 1, "width": 1}, "covers all of it"),
+        ({"height": 1, "width": 1}, "covers the whole image"),
         ({"output_type": "latent"}, "output_type must be one of pil, np, pt; got 'latent'"),
     ],
 )
@@ -541,7 +541,7 @@ def test_wrong_arguments_are_refused(arguments, match):
 
 @pytest.mark.parametrize("image", [None, 3, {}])
 def test_what_is_no_picture_is_refused(image):
-    refused("a picture must be a PIL image, an array, a tensor or the path", image, SMALL, TypeError)
+    refused("an image must be a PIL image, an array, a tensor or the path", image, SMALL, TypeError)
     refused("a mask must be a PIL image, an array, a tensor or the path", photo(), image, TypeError)
 
 
@@ -554,7 +554,7 @@ def test_damaged_missing_and_huge_files_are_refused(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-400])
     refused("picture.jpg.*damaged", path, SMALL, OSError)
     refused("damaged", Image.open(path), SMALL, OSError)
-    refused("mask of picture 0.*damaged", photo(), path, OSError)
+    refused("mask of image 0.*damaged", photo(), path, OSError)
     refused("nothing.png", str(tmp_path / "nothing.png"), SMALL, FileNotFoundError)
 
 
@@ -852,7 +852,7 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path):
 def test_unknown_arguments_are_refused_before_anything_is_read(tmp_path):
     """Of an empty folder and of an embedded model, the weights of which loading would meet first."""
     for name in (tmp_path, None):
-        with pytest.raises(TypeError, match="^safety_checker: no argument for loading a bare or embedded model"):
+        with pytest.raises(TypeError, match="^safety_checker: not an argument for loading a bare or embedded model"):
             GLCICPipeline.from_pretrained(name, safety_checker=None, variant="none such")
 
 

@@ -1,4 +1,4 @@
-"""Folders and tar files of pictures, completed by several processes: `glcic batch`.
+"""Folders and tar files of images, completed by several processes: `glcic batch`.
 
     plan.make_plan    names -> jobs: photo, mask, result file; what is done already is left out
     pool.work_off     jobs -> processes -> reports
@@ -106,9 +106,9 @@ def follow(
                     fail(plan.jobs[report.job_number].photo.label, report.error)
                 bar.update()
         except FailedWork as error:
-            raise FailedWork(f"{error} (stopped after {outcome.completed} pictures)") from error
+            raise FailedWork(f"{error} (stopped after {outcome.completed} images)") from error
         except KeyboardInterrupt:
-            message = f"interrupted after {outcome.completed} pictures; the same command goes on from there"
+            message = f"interrupted after {outcome.completed} images; run the same command to continue"
             raise KeyboardInterrupt(message) from None
     return outcome
 

@@ -19,7 +19,7 @@ STEM = "{stem}"
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of the work this process does: every `count`-th picture, from number `rank` on.
+    """Which part of the work this process does: every `count`-th image, from number `rank` on.
 
     `local_rank` counts the shares on this machine; it decides which GPU is taken.
     """
@@ -46,7 +46,7 @@ class Plan:
         jobs: what is to be done, sorted by name.
         done: how many results are there already.
         problems: (what, one sentence) for each photo that cannot be completed.
-        ignored: how many files are no pictures, by suffix.
+        ignored: how many files are not images, by suffix.
     """
 
     jobs: list[Job]
@@ -75,7 +75,7 @@ def share_of(environment: Mapping[str, str]) -> Share:
     given = {name: environment.get(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     if not all(value.isdecimal() for value in given.values()) or int(given["RANK"]) >= int(given["WORLD_SIZE"]):
         words = ", ".join(f"{name}={value}" for name, value in given.items())
-        raise WrongUse(f"the environment has {words}; wanted are whole numbers, RANK below WORLD_SIZE")
+        raise WrongUse(f"the environment has {words}; both must be whole numbers, with RANK below WORLD_SIZE")
     return Share(*(int(given[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
 
 
@@ -88,16 +88,16 @@ def make_plan(
     share: Share,
     mask_name: str | None = None,
 ) -> Plan:
-    """Look at names alone; no picture is opened and nothing is written.
+    """Look at names alone; no image is opened and nothing is written.
 
     Args:
-        photos: pictures, folders and tar files.
-        masks: the same, with the photos' names but for the suffix, or one picture for all photos; None: each photo's
+        photos: images, folders and tar files.
+        masks: the same, with the photos' names but for the suffix, or one image for all photos; None: each photo's
             transparency.
         out: the folder of the results; it need not exist.
         suffix: of the results, with its dot.
         force: do again what is done.
-        share: the shares together are all pictures, and no two have one in common, whatever is done already.
+        share: the shares together are all images, and no two have one in common, whatever is done already.
         mask_name: what the mask of a photo is called, with "{stem}" for the photo's name without its suffix; its own
             suffix may be missing. Masks are beside the photos if there are no `masks`, and not taken for photos then.
 
@@ -108,7 +108,7 @@ def make_plan(
         _check_is_apart(out, folder)
     for_all = single_mask(masks)
     if mask_name is not None and (STEM not in mask_name or for_all):
-        raise WrongUse(f"a mask name needs {STEM}, the name of the picture, and a folder of masks, not a single one")
+        raise WrongUse(f"--mask-name needs {STEM}, the name of the image, and a folder of masks, not a single mask")
     found = find_pictures(photos)
     found_masks = find_pictures(masks) if masks and not for_all else Found()
     if mask_name is not None and not masks:
@@ -133,7 +133,7 @@ def make_plan(
 
 
 def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
-    """The picture that is the mask of all photos, if `masks` is one."""
+    """The image that is the mask of all photos, if `masks` is one."""
     if masks and len(masks) == 1 and masks[0].suffix.lower() in READABLE and not masks[0].is_dir():
         return PictureFile(masks[0], masks[0].name)
     return None
@@ -146,7 +146,7 @@ def by_key(masks: Sequence[PictureFile], mask_name: str | None = None) -> dict[s
         other = mask_of.setdefault(key(mask.name, mask_name), mask)
         if other is not mask:
             raise WrongUse(
-                f"{quoted(other.label)} and {quoted(mask.label)} are masks of the same photo: take one of them away"
+                f"{quoted(other.label)} and {quoted(mask.label)} are masks of the same photo: remove one of them"
             )
     return mask_of
 
@@ -174,7 +174,7 @@ def _written_alike(name: str) -> str:
 
 
 def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> list[str]:
-    """The names of the results inside their folder `out`. WrongUse if two pictures have one."""
+    """The names of the results inside their folder `out`. WrongUse if two images have one."""
     first_with = {}
     for picture in pictures:
         name = str(PurePosixPath(picture.name).with_suffix(suffix))
@@ -183,7 +183,7 @@ def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> l
             target = quoted(f"{out}/{name}")
             raise WrongUse(
                 f"{quoted(other.label)} and {quoted(picture.label)} would both be written to {target}: "
-                "rename one, or complete them into two folders"
+                "rename one, or complete them into different folders"
             )
     return list(first_with)
 
@@ -193,13 +193,13 @@ def _check_is_apart(out: Path, source: Path) -> None:
     try:
         real_out, real_source = Path(os.path.realpath(out)), Path(os.path.realpath(source))
         if source.is_dir() and (real_out == real_source or real_source in real_out.parents):
-            raise WrongUse(f"{quoted(out)} is in the folder {quoted(source)}, which is read: choose another with -o")
+            raise WrongUse(f"{quoted(out)} is inside {quoted(source)}, which is read: choose another folder with -o")
     except (OSError, ValueError) as error:  # For example, the name is too long.
         raise WrongUse(f"cannot use {quoted(source)}: {reason(error)}") from error
 
 
 def _nothing_found(photos: Sequence[Path], found: Found) -> str:
-    message = f"there is no picture in {_names(photos)} ({', '.join(READABLE)})"
+    message = f"there is no image in {_names(photos)} ({', '.join(READABLE)})"
     if found.ignored[".tar"]:
         message += f"; name the tar files themselves: {photos[0]}/*.tar"
     return message

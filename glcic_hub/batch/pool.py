@@ -69,7 +69,7 @@ def work_off(jobs: Sequence[Job], settings: Settings, processes: int, first_numb
                 feed(connection)
                 yield report
         if waiting:
-            raise FailedWork(f"all processes ended unexpectedly, and {len(waiting)} pictures are left; run it again")
+            raise FailedWork(f"all processes ended unexpectedly with {len(waiting)} images left; run the command again")
     finally:
         for connection, _ in started:
             connection.close()

@@ -1,4 +1,4 @@
-"""The pictures of a batch, in an order that depends on their names alone."""
+"""The images of a batch, in an order that depends on their names alone."""
 
 import os
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from glcic_hub.picture_files import Found, PictureFile, list_pictures
 
 
 def find_pictures(sources: Iterable[Path]) -> Found:
-    """Pictures, and all pictures in folders and tar files (`list_pictures`), sorted by name.
+    """Images, and all images in folders and tar files (`list_pictures`), sorted by name.
 
-    Results get the names of the pictures: one whose name leads out of its tar file is a problem.
+    Results get the names of the images: one whose name leads out of its tar file is a problem.
 
     Raises:
-        WrongUse: a source is neither a picture, a folder nor a tar file, or cannot be read.
+        WrongUse: a source is neither an image, a folder nor a tar file, or cannot be read.
     """
     all_found = Found()
     for source in sources:
@@ -37,5 +37,5 @@ def find_pictures(sources: Iterable[Path]) -> Found:
 
 
 def is_picture(source: Path) -> bool:
-    """Whether it is a file with the suffix of a picture."""
+    """Whether it is a file with the suffix of an image."""
     return source.suffix.lower() in READABLE and os.path.isfile(source)

@@ -18,7 +18,7 @@ from glcic_hub.errors import quoted, reason, sentence_of
 from glcic_hub.workflow import Settings, complete, file_of, load_completer, read_pair
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""After these errors no other picture could be written either."""
+"""After these errors no other image could be written either."""
 
 
 class Report(NamedTuple):
@@ -27,7 +27,7 @@ class Report(NamedTuple):
     Attributes:
         job_number: which job, counted from 0; None where it was none of them.
         error: one sentence.
-        was_empty: there was nothing to fill, and the picture was written as it was.
+        was_empty: there was nothing to fill, and the image was written as it was.
         is_first_alone: the file has more frames or pages than the one that was completed.
         is_hopeless: every other job would fail, too.
         doubts: what may not be meant, one sentence each.

@@ -50,7 +50,7 @@ def exit_code(args: argparse.Namespace) -> int:
     except FailedWork as error:
         return _fail(args, error, 1)
     except MemoryError:
-        return _fail(args, "there is not enough memory for a picture of this size; try a smaller one", 1)
+        return _fail(args, "not enough memory for an image of this size; try a smaller one", 1)
     except KeyboardInterrupt as interrupt:
         return _fail(args, str(interrupt) or "interrupted", 130)
     return 0

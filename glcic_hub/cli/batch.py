@@ -26,31 +26,31 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "batch",
         usage="%(prog)s PHOTOS [PHOTOS ...] [--masks MASKS [MASKS ...]] -o OUT [options]",
-        help="complete many pictures: files, folders and tar files",
+        help="complete many images: files, folders and tar files",
         description=BATCH_DESCRIPTION,
         epilog=BATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("photos", metavar="PHOTOS", type=Path, nargs="+", help="pictures, folders or tar files")
+    command.add_argument("photos", metavar="PHOTOS", type=Path, nargs="+", help="images, folders or tar files")
     command.add_argument(
         "--masks",
         metavar="MASKS",
         type=Path,
         nargs="+",
-        help="the same, or one mask for all; without it the transparency of each picture",
+        help="the same, or one mask for all; without it, the transparent part of each image is filled",
     )
     command.add_argument(
         "--mask-name",
         metavar="PATTERN",
-        help='what masks are called, such as "{stem}_mask.png"; without --masks they are beside the pictures',
+        help='how masks are named, such as "{stem}_mask.png"; without --masks they are beside the images',
     )
-    command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder of the results")
+    command.add_argument("-o", "--out", metavar="OUT", type=Path, required=True, help="the folder for the results")
     options.add_results(command)
     command.add_argument(
         "--processes",
         metavar="N",
         type=options.processes,
-        help="how many, each with one thread (default: one a core, or four a GPU)",
+        help="how many, each with one thread (default: one per core, or four per GPU)",
     )
     options.add_filling(command)
     options.add_reading(command)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     settings = options.settings_of(args, WRITABLE[suffix])
     check_quality(args.quality, settings.file_format)
     if args.invert and not args.masks:
-        raise WrongUse("--invert is for --masks: give some, or leave it out")
+        raise WrongUse("--invert needs --masks: give masks, or leave it out")
     check_is_no_file(args.out)
     share = share_of(os.environ)
     plan = make_plan(args.photos, args.masks, args.out, suffix, args.force, share, args.mask_name)
@@ -93,10 +93,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def say_ignored(args: argparse.Namespace, plan: "Plan") -> None:
-    """Which files there are that are no pictures, if any."""
+    """Which files were skipped because they are not images, if any."""
     if plan.ignored:
         counts = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in plan.ignored.most_common(5))
-        say(args, f"left out, because they are no pictures: {counts}")
+        say(args, f"skipped, because they are not images: {counts}")
 
 
 def sum_up(args: argparse.Namespace, plan: "Plan", outcome: "Outcome", errors: Path | str) -> None:
@@ -104,11 +104,11 @@ def sum_up(args: argparse.Namespace, plan: "Plan", outcome: "Outcome", errors: P
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
     if outcome.first_alone:
-        say(args, f"{outcome.first_alone} of them have several frames or pages: only the first is completed")
+        say(args, f"{outcome.first_alone} of them have several frames or pages: only the first was completed")
     for doubt in sorted(outcome.doubts)[:DOUBTS_SHOWN]:
         say(args, doubt)
     if len(outcome.doubts) > DOUBTS_SHOWN:
-        say(args, f"{len(outcome.doubts) - DOUBTS_SHOWN} more masks are as doubtful")
+        say(args, f"{len(outcome.doubts) - DOUBTS_SHOWN} more masks are doubtful")
     print(args.out)
     if outcome.failed:
         for name, sentence in outcome.failed[:FAILURES_SHOWN]:

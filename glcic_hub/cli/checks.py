@@ -47,7 +47,7 @@ def check_quality(quality: int | None, file_format: str) -> None:
         raise WrongUse("--quality is for .jpg and .webp; PNG is always exact")
 
 
-def check_is_readable(path: Path, wanted: str = "a picture") -> None:
+def check_is_readable(path: Path, wanted: str = "an image") -> None:
     """The path is that of a file."""
     try:
         mode = path.stat().st_mode
@@ -63,7 +63,7 @@ def check_may_write(out: Path, force: bool) -> None:
         if out.is_dir():
             raise WrongUse(f"{quoted(out)} is a folder; -o is the name of the file to write")
         if out.exists() and not out.is_file():
-            raise WrongUse(f"{quoted(out)} is a pipe or a device and not a file; choose another name with -o")
+            raise WrongUse(f"{quoted(out)} is a pipe or a device, not a file; choose another name with -o")
         if (out.exists() or out.is_symlink()) and not force:
             raise WrongUse(f"{quoted(out)} exists; --force overwrites it")
         if not out.parent.is_dir():

@@ -31,7 +31,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar=("R", "G", "B"),
         nargs=3,
         type=float,
-        help="mean colour of the training pictures, from 0 to 1, where SOURCE does not say it",
+        help="mean colour of the training images, from 0 to 1, where SOURCE does not say it",
     )
     command.add_argument(
         "--sample-size", metavar="N", type=options.pixels, help="side of the training crops in pixels (the paper: 256)"

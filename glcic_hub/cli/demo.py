@@ -30,7 +30,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Complete the photo, write its pictures."""
+    """Complete the photo, write its images."""
     check_is_no_file(args.out)
     completer = load_completer(Settings(model=args.model, device=args.device))
     pictures, seconds = demo_pictures(args.photo, completer)

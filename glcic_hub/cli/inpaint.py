@@ -19,14 +19,18 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "inpaint",
         usage="%(prog)s IMAGE [MASK] -o OUT [options]",
-        help="complete a picture",
+        help="complete an image",
         description=INPAINT_DESCRIPTION,
         epilog=INPAINT_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("image", metavar="IMAGE", type=Path, help="the picture to complete, of any common format")
+    command.add_argument("image", metavar="IMAGE", type=Path, help="the image to complete, of any common format")
     command.add_argument(
-        "mask", metavar="MASK", type=Path, nargs="?", help="white = fill; without it the transparency of IMAGE"
+        "mask",
+        metavar="MASK",
+        type=Path,
+        nargs="?",
+        help="white = fill; without it, the transparent part of IMAGE is filled",
     )
     command.add_argument(
         "--box",
@@ -34,7 +38,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         type=box,
         action="append",
         default=[],
-        help="fill this rectangle, without a MASK; pixels from the top left corner; may be given several times",
+        help="fill this rectangle, instead of a MASK; pixels from the top left corner; may be given several times",
     )
     command.add_argument(
         "--polygon",
@@ -43,7 +47,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         action="append",
         default=[],
-        help="fill what these three or more points enclose, without a MASK; may be given several times",
+        help="fill the area inside three or more points, instead of a MASK; may be given several times",
     )
     command.add_argument(
         "-o",
@@ -51,7 +55,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="OUT",
         type=Path,
         required=True,
-        help=f"the result: a {RESULT_SUFFIXES} file, or a folder, in which it gets the name of IMAGE",
+        help=f"the result: a {RESULT_SUFFIXES} file, or a folder, where it gets the name of IMAGE",
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT if it exists (even if it is IMAGE)")
     options.add_quality(command)
@@ -67,9 +71,9 @@ def run(args: argparse.Namespace) -> None:
     check_quality(args.quality, settings.file_format)
     shapes = Shapes(args.box, args.polygon) if args.box or args.polygon else None
     if args.mask and shapes:
-        raise WrongUse("MASK as well as --box or --polygon says what is to be filled: give one of the two")
+        raise WrongUse("MASK and --box or --polygon both say what to fill: give one of the two")
     if args.image == args.mask == STANDARD:
-        raise WrongUse("IMAGE and MASK cannot both be -: only one picture comes through standard input")
+        raise WrongUse("IMAGE and MASK cannot both be -: standard input carries only one image")
     photo, mask = source_of(args.image), source_of(args.mask) if args.mask else shapes
     if out != STANDARD:
         check_may_write(out, args.force)
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         with share_bar() as show:
             result = complete(completer, picture, hole, settings, show)
     else:
-        say(args, "the mask is empty: there is nothing to fill, the picture is written as it is")
+        say(args, "the mask is empty: there is nothing to fill, so the image is written as it is")
         result = picture.image
     hand_over(out, file_of(result, settings))
     if picture.has_more_frames:

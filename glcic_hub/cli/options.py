@@ -15,13 +15,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model."""
     parser.add_argument(
         "--model",
-        help="name of an embedded model, a folder or a Hub repository id; without it the embedded default model",
+        help="name of an embedded model, a folder or a Hub repository id (default: the embedded default model)",
     )
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
     """Which holes are filled, how and with what; `settings_of` reads it."""
-    parser.add_argument("--invert", action="store_true", help="fill what is black in the mask, and keep what is white")
+    parser.add_argument("--invert", action="store_true", help="fill what is black in the mask and keep what is white")
     add_model(parser)
     add_fill_options(parser)
     add_device(parser)
@@ -29,8 +29,8 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=DTYPES,
         default="auto",
-        help="what the network computes in; auto is the fastest that the device has arithmetic for, float32 the most "
-        "exact (default: %(default)s)",
+        help="type that the network computes in; auto is the fastest that the device supports, float32 the most exact "
+        "(default: %(default)s)",
     )
 
 
@@ -58,34 +58,32 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="DEVICE",
-        help="where to compute: cpu, cuda, cuda:1, mps, xpu (default: an accelerator where there is one, else cpu)",
+        help="where to compute: cpu, cuda, cuda:1, mps, xpu (default: an accelerator if there is one, otherwise cpu)",
     )
 
 
 def add_quality(parser: argparse.ArgumentParser) -> None:
     """Lossy formats."""
-    parser.add_argument(
-        "--quality", metavar="N", type=_quality, help="1 to 100, for .jpg and for a .webp that is not to be lossless"
-    )
+    parser.add_argument("--quality", metavar="N", type=_quality, help="1 to 100, for .jpg and for lossy .webp")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Which pictures are read."""
+    """Which images are read."""
     parser.add_argument(
         "--max-megapixels",
         metavar="N",
         type=_megapixels,
-        help="read pictures of up to N million pixels (default: 178, above which a small file may be made to fill the "
+        help="read images of up to N million pixels (default: 178; above that, a small malicious file could fill the "
         "memory)",
     )
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """What the results of many pictures are written as, and which of them."""
+    """What the results of many images are written as, and which of them."""
     choices = [suffix[1:] for suffix in WRITABLE]
-    parser.add_argument("--format", choices=choices, default="png", help="of the results (default: %(default)s)")
+    parser.add_argument("--format", choices=choices, default="png", help="format of the results (default: %(default)s)")
     add_quality(parser)
-    parser.add_argument("--force", action="store_true", help="do again what OUT has already")
+    parser.add_argument("--force", action="store_true", help="complete images again that already have a result in OUT")
 
 
 def settings_of(args: argparse.Namespace, file_format: str) -> Settings:

@@ -24,19 +24,19 @@ _NUMBER = r"-?\d{1,7}"
 
 @dataclass(frozen=True)
 class StandardInput:
-    """An encoded picture that comes through standard input; as `PictureFile`."""
+    """An encoded image that comes through standard input; as `PictureFile`."""
 
     label: str = "standard input"
 
     def load(self) -> "Image.Image":
-        """The picture; OSError or ValueError if it cannot be read."""
+        """The image; OSError or ValueError if it cannot be read."""
         from glcic_hub.images import load_image
 
         return load_image(opened(sys.stdin.buffer.read()))
 
 
 def source_of(path: Path) -> PictureFile | StandardInput:
-    """Where a picture comes from. WrongUse if there is no file of this name."""
+    """Where an image comes from. WrongUse if there is no file of this name."""
     if path == STANDARD:
         return StandardInput()
     check_is_readable(path)
@@ -48,7 +48,7 @@ def file_in(out: Path, image: Path) -> Path:
     if not os.path.isdir(out) or out.suffix.lower() in WRITABLE:
         return out
     if image == STANDARD:
-        raise WrongUse(f"{quoted(out)} is a folder, and what comes through standard input has no name: give a file")
+        raise WrongUse(f"{quoted(out)} is a folder, and an image from standard input has no name: give a file")
     return out / (image.name if image.suffix.lower() in WRITABLE else f"{image.stem}.png")
 
 

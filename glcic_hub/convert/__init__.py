@@ -57,7 +57,7 @@ def convert(
     Args:
         source: the file. `.pth` files are read with `torch.load(weights_only=True)`, `.t7` files by our own reader.
         kind: one of `KINDS`, if the file must be of this kind; recognised from the content without it.
-        mean: mean colour of the training pictures, RGB in [0, 1]; needed for "sequential", whose files do not say it,
+        mean: mean colour of the training images, RGB in [0, 1]; needed for "sequential", whose files do not say it,
             and for a `.t7` without it. An error where the file says it or the kind fixes it.
         sample_size: side in pixels of the training crops; without it 256, as the paper has for Places2.
         max_hole_size: longest side in pixels of the holes in training; without it half of `sample_size`, at most 128.
@@ -87,8 +87,9 @@ def convert(
     if found.kind == "mmagic":
         if not approximate:
             raise ValueError(
-                "the file is MMagic's, whose output is clamped and has no sigmoid, so that no GLCIC model computes the "
-                f"same: only an approximation is possible (--approximate), off by at most {layouts.MMAGIC_ERROR} of 1"
+                "the file is MMagic's, whose output is clamped instead of passing a sigmoid, so no GLCIC model "
+                "computes the same: only an approximation is possible (--approximate), off by at most "
+                f"{layouts.MMAGIC_ERROR} of 1"
             )
         layouts.absorb_mmagic(state)
         exactness = card.APPROXIMATE.format(error=layouts.MMAGIC_ERROR)
@@ -164,21 +165,21 @@ def _load_pytorch(data: bytes) -> Any:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 # PyTorch stores without compression; what grows when it is unpacked is an attack.
                 if sum(info.file_size for info in archive.infolist()) > len(data):
-                    raise ValueError("it grows when it is unpacked")
+                    raise ValueError("it is larger when unpacked")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual pickles; they are read or refused
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch names no set of errors for files that are not its own
         raise ValueError(
-            "it is not a complete PyTorch file of tensors alone; a file that holds a whole module or other objects is "
-            "code and is not loaded: save the network's state_dict() instead"
+            "it is not a complete PyTorch file of tensors only; a file with a whole module or other objects is code "
+            "and is not loaded: save the network's state_dict() instead"
         ) from error
 
 
 def _choose_mean(mean: Sequence[float] | None, found: _Source) -> tuple[float, ...]:
     if mean is None and found.mean is None:
         raise ValueError(
-            "the file does not say the mean colour of the training pictures: give it (--mean R G B, from 0 to 1; "
+            "the file does not contain the mean colour of the training images: give it (--mean R G B, from 0 to 1; "
             f"the official Places2 model has {' '.join(f'{value:.4f}' for value in card.OFFICIAL_MEAN)})"
         )
     if mean is not None and found.mean is not None:

@@ -98,7 +98,7 @@ def find_state_dict(value: Any) -> dict[str, torch.Tensor]:
                 tensors = {name.removeprefix("module."): x for name, x in tensors.items()}
             return tensors
         value = next((value[name] for name in ("state_dict", "model", "network", "net") if name in value), None)
-    raise LayoutError("the file holds no state dict (tensors by name)")
+    raise LayoutError("the file does not contain a state dict (tensors by name)")
 
 
 def find_layout(state: Mapping[str, Any]) -> Layout:
@@ -108,12 +108,12 @@ def find_layout(state: Mapping[str, Any]) -> Layout:
         if all(name in state for name in names):
             return layout
     if any(name.startswith(("model_ld.", "disc.", "local_conv")) for name in state):
-        raise LayoutError("the file holds a discriminator, and no completion network")
+        raise LayoutError("the file contains a discriminator, but not a completion network")
     layout, names = max(required, key=lambda item: sum(name in state for name in item[1]) / len(item[1]))
     missing = [name for name in names if name not in state]
     if len(missing) > len(names) // 2:
         known = dict.fromkeys(layout.title for layout in LAYOUTS)
-        raise LayoutError(f"the names of the tensors are of no known layout; known are: {'; '.join(known)}")
+        raise LayoutError(f"the names of the tensors match none of the known layouts: {'; '.join(known)}")
     raise LayoutError(f"this looks like {layout.title}, but {len(missing)} tensors are missing, first {missing[0]}")
 
 
@@ -133,18 +133,20 @@ def read_state(source: Mapping[str, Any], layout: Layout) -> dict[str, torch.Ten
     """
     if not layout.norms:
         raise LayoutError(
-            f"this is {layout.title}, which is not shown the mask and has each picture's own mean colour in the hole, "
-            "where a GLCIC model has one colour for all pictures"
+            f"this is {layout.title}, which does not see the mask and fills the hole with the mean colour of each "
+            "image, where a GLCIC model has one colour for all images"
         )
     source = {name: value for name, value in source.items() if name.startswith(layout.scope)}
     first = source[f"{layout.convolutions[0]}.weight"]
     base = first.shape[0] if len(first.shape) == 4 else 0
     if not 2 <= base <= MAX_BASE_CHANNELS or base % 2:
-        raise LayoutError(f"{layout.convolutions[0]}.weight is {tuple(first.shape)}, which is no first convolution")
+        raise LayoutError(
+            f"{layout.convolutions[0]}.weight is {tuple(first.shape)}, which is not that of a first convolution"
+        )
     if first.shape[1] != 4:
         raise LayoutError(
-            f"this is {layout.title} with {first.shape[1]} input channels instead of 4: it is not shown the mask, and "
-            "expects in the hole what a GLCIC model does not put there"
+            f"this is {layout.title} with {first.shape[1]} input channels instead of 4: it does not see the mask, and "
+            "expects other values in the hole than a GLCIC model puts there"
         )
     prefixes = {f"blocks.{i}.0": name for i, name in enumerate(layout.convolutions[:-1])}
     prefixes |= {f"blocks.{i}.1": name for i, name in enumerate(layout.norms)}
@@ -173,7 +175,7 @@ def read_state(source: Mapping[str, Any], layout: Layout) -> dict[str, torch.Ten
         raise LayoutError(f"this looks like {layout.title}, but {len(problems)} tensors do not fit: {problems[0]}")
     for i in range(DEPTH):
         if not (state[f"blocks.{i}.1.running_var"] + EPS > 0).all():
-            raise LayoutError(f"{layout.norms[i]}.running_var is negative, which no variance is")
+            raise LayoutError(f"{layout.norms[i]}.running_var is negative, which a variance cannot be")
     if layout.norm_comes_last:
         _refuse_late_norm(state, layout)
     return state
@@ -198,8 +200,8 @@ def _refuse_late_norm(state: dict[str, torch.Tensor], layout: Layout) -> None:
     shift = max(_shift(state, i).abs().max().item() for i in range(DEPTH))
     raise LayoutError(
         f"this is {layout.title} with Conv -> ReLU -> BatchNorm where the paper has Conv -> BatchNorm -> ReLU: the "
-        f"shift that its normalisations add after the ReLU (up to {shift:.3g}) passes neither zero padding nor "
-        "transposed convolutions as a bias, so that no GLCIC model computes the same"
+        f"shift that its normalisations add after the ReLU (up to {shift:.3g}) cannot be expressed as a bias, "
+        "because of zero padding and transposed convolutions, so no GLCIC model computes the same"
     )
 
 
@@ -216,10 +218,10 @@ def _float32(value: torch.Tensor | np.ndarray, name: str) -> torch.Tensor:
         if value.dtype.kind == "f":
             value = torch.from_numpy(np.array(value, np.float64 if value.itemsize == 8 else np.float32))
         else:
-            raise LayoutError(f"{name} holds {value.dtype} numbers; wanted floating point")
+            raise LayoutError(f"{name} has {value.dtype} numbers; floating point is wanted")
     if not value.is_floating_point() or value.layout != torch.strided or value.device.type != "cpu":
-        raise LayoutError(f"{name} is a {value.dtype} tensor of a kind that holds no weights")
+        raise LayoutError(f"{name} is a {value.dtype} tensor of a kind that cannot be weights")
     value = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     if not torch.isfinite(value).all():
-        raise LayoutError(f"{name} holds numbers that are not finite: the checkpoint is damaged or diverged")
+        raise LayoutError(f"{name} has values that are not finite: the checkpoint is damaged or diverged")
     return value

@@ -108,7 +108,7 @@ class _Reader:
         self.count += 1
         self.depth += 1
         if self.count > MAX_OBJECTS or self.depth > MAX_DEPTH:
-            raise Torch7Error(f"the file holds more than {MAX_OBJECTS} values or nests them deeper than {MAX_DEPTH}")
+            raise Torch7Error(f"the file contains more than {MAX_OBJECTS} values or nests them deeper than {MAX_DEPTH}")
         tag = self._int()
         if tag == NIL:
             value = None
@@ -123,9 +123,9 @@ class _Reader:
         elif tag == BOOLEAN:
             value = self._boolean()
         elif tag in FUNCTIONS:
-            raise Torch7Error("the file holds a Lua function; functions are code and are not read")
+            raise Torch7Error("the file contains a Lua function; functions are code and are not read")
         else:
-            raise Torch7Error(f"byte {self.position - 4} should start an object, but {tag} is no Torch7 type")
+            raise Torch7Error(f"byte {self.position - 4} should start an object, but {tag} is not a Torch7 type")
         self.depth -= 1
         return value
 
@@ -169,7 +169,7 @@ class _Reader:
             module = self.objects[index] = Module(name, version)
             fields = self.read_object()
             if not isinstance(fields, dict):
-                raise Torch7Error(f"the content of a {name} is no table")
+                raise Torch7Error(f"the content of a {name} is not a table")
             module.fields = fields
             return module
         kind = name.removeprefix("torch.").removesuffix("Tensor").removesuffix("Storage")
@@ -179,14 +179,14 @@ class _Reader:
         elif name == f"torch.{kind}Tensor" and kind in DTYPES:
             value = self._tensor(np.dtype(DTYPES[kind]))
         else:
-            raise Torch7Error(f"the file holds a {name[:80]!r}, which is no part of a GLCIC network")
+            raise Torch7Error(f"the file contains a {name[:80]!r}, which is not part of a GLCIC network")
         self.objects[index] = value
         return value
 
     def _known(self, index: int, wanted: type | tuple[type, ...]) -> Any:
         value = self.objects[index]
         if not isinstance(value, wanted):
-            raise Torch7Error(f"object {index} is referred to as something else than it is, or contains itself")
+            raise Torch7Error(f"object {index} is referred to as something other than what it is, or contains itself")
         return value
 
     def _storage(self, dtype: np.dtype) -> _Storage:

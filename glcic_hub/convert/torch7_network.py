@@ -82,7 +82,7 @@ def _batch_norm(module: Any, name: str) -> dict[str, np.ndarray]:
     fields = _fields(module, f"module {name}", "nn.SpatialBatchNormalization")
     eps = fields.get("eps", EPS)
     if not isinstance(eps, float) or not 0 <= eps < 1:
-        raise LayoutError(f"module {name} has an eps that is no small number")
+        raise LayoutError(f"module {name} has an eps that is not a small number")
     mean = _vector(fields, "running_mean", name)
     if fields.get("running_var") is not None:
         var = _vector(fields, "running_var", name)

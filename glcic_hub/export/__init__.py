@@ -9,7 +9,7 @@ Two kinds of graph; opset 18 (`graph.py` says why), no external data:
   output `completed`, float32 (B, 3, H, W), RGB in [0, 1], meant to be used under the mask only. Any B, H and W. The
   mean colour and the blanking of the hole are inside, so that what lies under the mask has no influence; sizes that
   are not multiples of 4 are padded and cropped inside as `network.complete_batch` does. Holes larger than those of the
-  training (metadata: `max_hole_size`) come out better when the picture is shown smaller, which is left to the caller.
+  training (metadata: `max_hole_size`) come out better when the image is shown smaller, which is left to the caller.
 - "pipeline": inputs `photo`, uint8 (1, H, W, 3), RGB, and `mask`, uint8 (1, H, W), 128 or more = fill; output
   `completed`, uint8 (1, H, W, 3). Any H and W. Pixels outside the mask are those of the photo, bit for bit, and what
   lies under the mask has no influence. `pipeline_graph.py` lists the differences from the Python pipeline.
@@ -20,7 +20,7 @@ Three precisions, of the network's weights and arithmetic; all else is float32:
 - "fp16": half the size; also computed in float16, where the runtime has it.
 - "int8": a quarter of the size; weights of 8 bits with a scale for each output channel, computed in float32.
 
-Measured with glcic-scenes: 32 validation pictures for each of the two protocols of `train/evaluate.py` at 256 px, ONNX
+Measured with glcic-scenes: 32 validation images for each of the two protocols of `train/evaluate.py` at 256 px, ONNX
 Runtime on a CPU, kind "pipeline", mean PSNR inside the holes in dB. The Python pipeline has 16.75 and 18.86.
 
                         megabytes   to the truth, box / strokes   to fp32, mean / worst

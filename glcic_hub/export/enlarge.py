@@ -10,16 +10,16 @@ _REACH = 2  # pixels to each side that it weighs
 
 
 def add_enlarging(op: Graph, picture: str, size: str, start: str, end: str) -> str:
-    """Append the enlarging of a picture.
+    """Append the enlarging of an image.
 
     Args:
         op: the graph.
         picture: name of a float32 (1, C, h, w).
-        size: name of an int64 (2,): what the picture is enlarged to, from its own size up.
-        start, end: names of int64 (2,): the part of the enlarged picture that is wanted.
+        size: name of an int64 (2,): what the image is enlarged to, from its own size up.
+        start, end: names of int64 (2,): the part of the enlarged image that is wanted.
 
     Returns:
-        The name of the part, float32 (1, C, *(end - start)); values may lie a little out of the picture's range.
+        The name of the part, float32 (1, C, *(end - start)); values may lie a little out of the image's range.
     """
     padded = op.Pad(picture, [0, 0, _REACH, _REACH] * 2, mode="edge")
     scale = op.Div(op.cast(sides(op, picture), "float32"), op.cast(size, "float32"))

@@ -1,4 +1,4 @@
-"""The way of one picture as ONNX nodes: photo and mask of any size in, completed photo out.
+"""The way of one image as ONNX nodes: photo and mask of any size in, completed photo out.
 
 It follows `completion.Completer`, with these differences, which keep to what ONNX operators can do:
 

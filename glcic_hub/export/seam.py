@@ -8,7 +8,7 @@ SWEEPS = 10
 """Jacobi sweeps on each level. More bring the solution nearer to Laplace's, and cost as much each."""
 
 LEVELS = 9
-"""How often the picture is halved: a correction reaches across 2**LEVELS pixels and a few times the sweeps more."""
+"""How often the image is halved: a correction reaches across 2**LEVELS pixels and a few times the sweeps more."""
 
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 

@@ -73,7 +73,7 @@ def fill(
         ValueError: picture or mask are of another shape or type, or nothing is left to complete the picture from.
     """
     if picture.dtype not in (np.uint8, np.float32) or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"the picture must be uint8 or float32 (H, W, 3); got {picture.dtype} {picture.shape}")
+        raise ValueError(f"the image must be uint8 or float32 (H, W, 3); got {picture.dtype} {picture.shape}")
     if mask.dtype != bool or mask.shape != picture.shape[:2]:
         raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
     mask = dilated(mask, options.grow)
@@ -81,9 +81,9 @@ def fill(
     if unknown.all():
         remedy = ", or let it grow less" if options.grow else ""
         if not mask.all():
-            raise ValueError(f"what the mask leaves is transparent: leave something to complete it from{remedy}")
+            raise ValueError(f"everything outside the mask is transparent: leave something to complete it from{remedy}")
         raise ValueError(
-            f"the mask covers the whole picture: nothing is left to complete it from; leave some of it black{remedy}"
+            f"the mask covers the whole image: nothing is left to complete it from; leave some of it black{remedy}"
         )
     result = np.zeros(picture.shape, np.float32)
     working_size = options.working_size or completer.max_hole_size

@@ -48,35 +48,36 @@ class FillOptions:
     padding_mask_crop: int | None = _pixels(
         0,
         10_000,
-        help="pixels of surroundings that the network is shown around each hole; without it they are chosen from the "
-        "hole's size and the size that the model was trained at",
+        help="pixels of surroundings that the network sees around each hole; by default they are chosen from the size "
+        "of the hole and the size that the model was trained at",
     )
     working_size: int | None = _pixels(
         1,
         10_000,
-        help="a hole larger than this many pixels (between its thickness and its side) is shown to the network reduced "
-        "to it: small gives smoother, more coherent fills, large shows each hole at its own size and is slower; "
-        "without it the model's max_hole_size",
+        help="holes larger than this many pixels (between their thickness and their side) are reduced to this size for "
+        "the network: small values give smoother, more coherent fills; large values keep holes at their own size and "
+        "are slower; by default the model's max_hole_size",
     )
     grow: int = _pixels(
         0,
         256,
         default=0,
-        help="pixels by which every hole is widened first, so that the soft edge or the shadow of what was masked goes "
-        "as well",
+        help="pixels by which every hole is widened first, so that the soft edge or shadow of the masked object is "
+        "removed as well",
     )
     blend: str | None = _choice(
         "poisson",
         None,
-        help="how the fill is made to meet the known pixels: poisson shifts all of it smoothly, none keeps it as it is",
+        help="how the fill is blended into the known pixels: poisson shifts its colours smoothly, none "
+        "leaves it as it is",
     )
     texture: str | None = _choice(
         "auto",
         "photo",
         None,
-        help="photo makes the fill of patches of the photo that go where the network says; none leaves the "
-        "network's own fill, which is soft in large holes and several times as fast; auto is as the model says: "
-        "photo for scenes, none for faces",
+        help="photo builds the fill from patches of the photo, guided by the network; none keeps the network's own "
+        "fill, which is soft in large holes but several times as fast; auto is the model's choice: photo for scenes, "
+        "none for faces",
     )
 
     def __post_init__(self):
@@ -91,11 +92,11 @@ def from_texts(texts: Mapping[str, str]) -> FillOptions:
     """Options from text, as a command line has them: "none" is None, numbers are decimal.
 
     Raises:
-        ValueError: a name is not that of an option, or a text is no value of it.
+        ValueError: a name is not that of an option, or a text is not a valid value for it.
     """
     known = {option.name: option for option in fields(FillOptions)}
     if unknown := texts.keys() - known.keys():
-        raise ValueError(f"{', '.join(sorted(unknown))}: no such option; there are {', '.join(known)}")
+        raise ValueError(f"{', '.join(sorted(unknown))}: no such option; the options are {', '.join(known)}")
     return FillOptions(**{name: from_text(known[name], text) for name, text in texts.items()})
 
 

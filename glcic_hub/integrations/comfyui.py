@@ -1,4 +1,4 @@
-"""A ComfyUI node that completes pictures under masks.
+"""A ComfyUI node that completes images under masks.
 
 ComfyUI finds it by a file `custom_nodes/glcic.py` with this line:
 
@@ -21,7 +21,7 @@ AUTOMATIC = -1
 class GLCICInpaint:
     """The node, in the form that ComfyUI asks of classes."""
 
-    DESCRIPTION = "Fills the masked part of pictures on the CPU or GPU; every other pixel stays exactly as it is."
+    DESCRIPTION = "Fills the masked part of images on the CPU or GPU; every other pixel stays exactly as it is."
     CATEGORY = "image/inpaint"
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "complete"
@@ -32,7 +32,7 @@ class GLCICInpaint:
         return {
             "required": {
                 "image": ("IMAGE",),
-                "mask": ("MASK", {"tooltip": "1 = fill; one for each picture, or one for all"}),
+                "mask": ("MASK", {"tooltip": "1 = fill; one for each image, or one for all"}),
                 "model": (embedded_models(), {"default": DEFAULT_NAME}),
                 **{option.name: _input(option) for option in fields(FillOptions)},
             }
@@ -49,10 +49,10 @@ class GLCICInpaint:
             **options: the fields of `FillOptions`, in the form of `INPUT_TYPES`.
 
         Returns:
-            The pictures (B, H, W, C), new tensors of the type of `image`, in a tuple.
+            The images (B, H, W, C), new tensors of the type of `image`, in a tuple.
 
         Raises:
-            ValueError: the mask covers a whole picture, or the sizes or numbers of pictures and masks do not agree.
+            ValueError: the mask covers a whole image, or the sizes or numbers of images and masks do not agree.
         """
         masks = mask.reshape(-1, *mask.shape[-2:]).to(image.device) >= 0.5
         if masks.shape[1:] != image.shape[1:3]:

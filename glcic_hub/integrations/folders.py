@@ -1,4 +1,4 @@
-"""Folders of pictures wherever they are: on this machine, and in the stores that fsspec knows.
+"""Folders of images wherever they are: on this machine, and in the stores that fsspec knows.
 
 A folder can be sent to other processes and machines, which open it there; beside it only names need to travel.
 """
@@ -43,7 +43,7 @@ class Folder(Protocol):
         """Those of the names that are files in it; none, if there is no such folder."""
 
     def picture(self, name: str) -> "PictureFile | StoredPicture":
-        """One of its pictures, to be read."""
+        """One of its images, to be read."""
 
     def place_of(self, name: str) -> str:
         """Where one of its files really is."""
@@ -175,7 +175,7 @@ class StoreFolder:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """One encoded picture in a store; as `PictureFile`."""
+    """One encoded image in a store; as `PictureFile`."""
 
     folder: StoreFolder
     name: str
@@ -201,13 +201,13 @@ def make_plan(photos: Folder, masks: Folder, out: Folder, suffix: str, force: bo
     """
     for folder in (photos, masks):
         if f"{out.place}/".startswith(f"{folder.place}/"):
-            raise WrongUse(f"{quoted(out)} is in the folder {quoted(folder)}, which is read: choose another")
+            raise WrongUse(f"{quoted(out)} is inside {quoted(folder)}, which is read: choose another folder")
     with _reading(photos):
         found = photos.pictures()
     with _reading(masks):
         found_masks = masks.pictures()
     if not found.pictures and not found.problems:
-        raise WrongUse(f"there is no picture in {quoted(photos)} ({', '.join(READABLE)})")
+        raise WrongUse(f"there is no image in {quoted(photos)} ({', '.join(READABLE)})")
     names = result_names(found.pictures, suffix, out)
     mask_of = by_key(found_masks.pictures)
     inputs = {photos.place_of(photo.name) for photo in found.pictures}

@@ -46,9 +46,9 @@ class GLCIC(InpaintModel):
         self.completer = Completer(GLCICModel.from_pretrained(self.name), device)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, config) -> np.ndarray:
-        """Complete one picture, at its own size: of the request, nothing but picture and mask is used.
+        """Complete one image, at its own size: of the request, nothing but image and mask is used.
 
-        IOPaint's strategies for large pictures (cropping, resizing) are left out, because the completer shows the
+        IOPaint's strategies for large images (cropping, resizing) are left out, because the completer shows the
         network the surroundings of each hole alone.
 
         Args:

@@ -49,14 +49,14 @@ NAMES = ("photo", "mask", "out")
 """The columns of a job's files."""
 
 TASKS_PER_PROCESS = 100
-"""Among so many tasks the pictures are divided, one or more a task: each takes Ray some milliseconds."""
+"""Among so many tasks the images are divided, one or more a task: each takes Ray some milliseconds."""
 
 ATTEMPTS = 3
-"""How often a picture is begun before it is taken for what kills the processes; Ray itself would never give up."""
+"""How often an image is begun before it is taken for what kills the processes; Ray itself would never give up."""
 
 
 class Complete:
-    """For `map_batches`: photos and masks in, completed photos out, all as the bytes of picture files.
+    """For `map_batches`: photos and masks in, completed photos out, all as the bytes of image files.
 
     A batch has the columns `photo` and, unless the transparency of the photos is the mask, `mask` (white = fill). In
     their place it gets `completed`, and `error`: one sentence where `completed` is empty, else empty itself. Other
@@ -105,7 +105,7 @@ class Complete:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """The bytes of a picture file; as `PictureFile`."""
+    """The bytes of an image file; as `PictureFile`."""
 
     label: str
     data: bytes
@@ -146,7 +146,7 @@ class _Worker(Complete):
 
 
 class _Attempts:
-    """How often pictures were begun and not ended; one for all processes."""
+    """How often images were begun and not ended; one for all processes."""
 
     def __init__(self):
         self.begun = Counter()
@@ -245,8 +245,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         f"python -m {__spec__.name}",
-        description="Completes all pictures of a folder by the processes of a Ray cluster: that of RAY_ADDRESS, or "
-        "one on this machine. What OUT has already is left out; OUT/errors.jsonl says which pictures failed and why.",
+        description="Completes all images of a folder by the processes of a Ray cluster: that of RAY_ADDRESS, or "
+        "one on this machine. What OUT has already is left out; OUT/errors.jsonl says which images failed and why.",
     )
     parser.add_argument("photos", metavar="PHOTOS", help="a folder or an address such as s3://bucket/photos")
     parser.add_argument("masks", metavar="MASKS", help="the same; masks have the names of photos, suffixes may differ")

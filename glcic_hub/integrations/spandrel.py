@@ -38,8 +38,8 @@ class GLCICArch(Architecture[GLCICModel]):
     def load(self, state_dict: dict[str, torch.Tensor]) -> MaskedImageModelDescriptor[GLCICModel]:
         """Find the model whose weights these are.
 
-        The descriptor takes pictures of any size and completes them as the pipeline does: each hole by itself, with
-        the known samples coming back as they were. The network sees pictures in 8 bits.
+        The descriptor takes images of any size and completes them as the pipeline does: each hole by itself, with
+        the known samples coming back as they were. The network sees images in 8 bits.
 
         Raises:
             ValueError: these are the weights of none of the models.

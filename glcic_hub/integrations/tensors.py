@@ -14,7 +14,7 @@ def complete_tensor(
     options: FillOptions = DEFAULTS,
     alpha: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Complete one picture that is a tensor.
+    """Complete one image that is a tensor.
 
     Args:
         completer: the model, made ready.
@@ -27,7 +27,7 @@ def complete_tensor(
         A new tensor of the shape, type and device of `image`, with the same samples outside the mask (as it has grown).
 
     Raises:
-        ValueError: the mask covers the whole picture.
+        ValueError: the mask covers the whole image.
     """
     picture = image.float().clamp(0, 1).cpu().numpy()
     hidden = None if alpha is None else (alpha <= 0).cpu().numpy()

@@ -41,12 +41,12 @@ GOOD = {
 
 BAD = {
     "bad mask.png": "cannot use 'masks/bad mask.png': ",
-    "cmyk.jpg": "the picture is CMYK, which PNG cannot hold: use .jpg",
-    "cut.png": "the picture 'photos/cut.png' is not readable, it is damaged",
+    "cmyk.jpg": "the image is CMYK, which PNG cannot hold: use .jpg",
+    "cut.png": "the image 'photos/cut.png' cannot be read: it is damaged",
     "no mask.png": "there is no mask for it: 'no mask.*' is not in 'masks'",
-    "other size.png": "the mask is 10x10 but its picture is 64x48",
-    "text.png": "the picture 'photos/text.png' is not readable",
-    "whole.png": "the mask covers the whole picture",
+    "other size.png": "the mask is 10x10 but its image is 64x48",
+    "text.png": "the image 'photos/text.png' cannot be read",
+    "whole.png": "the mask covers the whole image",
 }
 """Photo and what is said."""
 
@@ -126,7 +126,7 @@ class TestMixedFolder:
 
     def test_the_summary_counts(self, done):
         lines = done[2].splitlines()
-        assert lines[0] == "glcic batch: left out, because they are no pictures: 1 .txt"
+        assert lines[0] == "glcic batch: skipped, because they are not images: 1 .txt"
         assert lines[1] == (
             f"glcic batch: {len(GOOD)} completed (1 of them as they were, because their masks are empty), "
             f"0 done before, {len(BAD)} failed"
@@ -203,7 +203,7 @@ class TestOptions:
         save(samples(0), tmp_path / "reference.jpg", quality=30)
         with Image.open(tmp_path / "reference.jpg") as image:
             assert found == image.quantization
-        assert "'photos/opaque.png' has no transparency" in (tmp_path / "out" / "errors.jsonl").read_text()
+        assert "'photos/opaque.png' has no transparent part" in (tmp_path / "out" / "errors.jsonl").read_text()
 
     def test_masks_of_another_name_frames_and_large_pictures(self, tmp_path, model):
         for name in ("a.tif", "b.png"):
@@ -219,7 +219,7 @@ class TestOptions:
         code, _, err = batch(tmp_path, *arguments, "--max-megapixels", "1", environment=place)
         assert code == 0, err
         assert "2 completed, 0 done before, 0 failed" in err
-        assert "1 of them have several frames or pages: only the first is completed" in err
+        assert "1 of them have several frames or pages: only the first was completed" in err
         assert sorted(files(tmp_path / "out")) == ["a.png", "b.png"]
 
     def test_error_files_of_other_runs_go_when_all_is_well(self, tmp_path, model):
@@ -273,7 +273,7 @@ class TestMasks:
         code, _, err = batch(tmp_path, *arguments, "-o", "other")
         assert (code, err.splitlines()[1]) == (
             0,
-            "glcic batch: 'mask.png': 84 % would be filled: is the mask inverted? --invert",
+            "glcic batch: 'mask.png': 84 % would be filled: if the mask is inverted, add --invert",
         )
 
     def test_what_is_doubtful_is_said_once_and_what_does_nothing_fails(self, tmp_path, model):
@@ -284,7 +284,7 @@ class TestMasks:
         counts, doubt, failure, _ = err.splitlines()
         assert (code, counts) == (1, "glcic batch: 2 completed, 0 done before, 1 failed")
         assert doubt.startswith("glcic batch: 'masks/001.png': the mask looks like a photo")
-        assert "'masks/002.png': no pixel of the mask is white, its values go from 20 to 83 of 255" in failure
+        assert "'masks/002.png': no pixel of the mask is white, its values range from 20 to 83 of 255" in failure
         assert sorted(files(tmp_path / "out")) == ["000.png", "001.png", "errors.jsonl"]
 
 
@@ -305,15 +305,18 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["masks", "-o", "out", "--masks", "text.png"], "cannot use 'text.png': the picture 'text.png' is not"),
+            (
+                ["masks", "-o", "out", "--masks", "text.png"],
+                "cannot use 'text.png': the image 'text.png' cannot be read",
+            ),
             (["masks", "-o", "out", "--masks", "missing.png"], "cannot use 'missing.png': No such file"),
             (["photos", "-o", "out"], "would both be written to 'out/000.png'"),
-            (["masks", "-o", "masks/out"], "is in the folder 'masks', which is read"),
+            (["masks", "-o", "masks/out"], "is inside 'masks', which is read"),
             (["masks", "-o", "text.png"], "'text.png' is not a folder"),
             (["masks", "-o", "o" * 300], "File name too long"),
             (["masks", "-o", "out", "--quality", "5"], "PNG is always exact"),
             (["missing", "-o", "out"], "cannot read 'missing': No such file"),
-            (["photos2", "-o", "out", "--invert"], "--invert is for --masks"),
+            (["photos2", "-o", "out", "--invert"], "--invert needs --masks"),
             (["photos2", "--masks", "done/a.png", "-o", "done"], "'done/a.png' would be written over an input"),
             (["photos2", "--masks", "done/a.png", "-o", "done", "--force"], "would be written over an input"),
         ],

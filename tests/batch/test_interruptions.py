@@ -98,7 +98,7 @@ def test_ctrl_c(tmp_path, photos, model, wanted, everybody):
     os.killpg(process.pid, signal.SIGINT) if everybody else process.send_signal(signal.SIGINT)
     code, said, err = end(process)
     assert (code, said) == (130, "")
-    assert err.startswith("glcic batch: interrupted after ") and err.endswith("; the same command goes on from there")
+    assert err.startswith("glcic batch: interrupted after ") and err.endswith("; run the same command to continue")
     assert gone(children)
     left = whole(out)
     assert len(left) < COUNT and left.items() <= wanted.items()

@@ -108,7 +108,7 @@ def test_what_cannot_be_listed_is_told_by_the_first_alone(here):
 @pytest.mark.parametrize(
     ("files", "arguments", "message"),
     [
-        (["photos/a.txt"], {}, "there is no picture in 'photos'"),
+        (["photos/a.txt"], {}, "there is no image in 'photos'"),
         (["photos/1.tar"], {}, r"name the tar files themselves: photos/\*\.tar"),
         (
             ["photos/a.jpg", "photos/a.png"],
@@ -116,11 +116,11 @@ def test_what_cannot_be_listed_is_told_by_the_first_alone(here):
             "'photos/a.jpg' and 'photos/a.png' would both be written to 'out/a.png'",
         ),
         (["photos/a.jpg", "masks/a.bmp", "masks/a.png"], {}, "'masks/a.bmp' and 'masks/a.png' are masks of the same"),
-        (["photos/a.jpg"], {"out": "photos"}, "'photos' is in the folder 'photos', which is read"),
-        (["photos/a.jpg"], {"out": "photos/new/out"}, "'photos/new/out' is in the folder 'photos', which is read"),
-        (["photos/a.jpg"], {"out": "masks/out"}, "'masks/out' is in the folder 'masks', which is read"),
+        (["photos/a.jpg"], {"out": "photos"}, "'photos' is inside 'photos', which is read"),
+        (["photos/a.jpg"], {"out": "photos/new/out"}, "'photos/new/out' is inside 'photos', which is read"),
+        (["photos/a.jpg"], {"out": "masks/out"}, "'masks/out' is inside 'masks', which is read"),
         (["photos/a.jpg", "more/a.png", "mask.png"], {"photos": "photos more"}, "would both be written"),
-        (["out/sub/a.png", "mask.png"], {"photos": "out/sub", "out": "out/link"}, "is in the folder 'out/sub'"),
+        (["out/sub/a.png", "mask.png"], {"photos": "out/sub", "out": "out/link"}, "is inside 'out/sub'"),
         (["photos/photos/a.png", "photos/a.jpg"], {"out": "x/../photos"}, "which is read"),
         (["photos/a.jpg"], {"masks": "nowhere"}, "cannot read 'nowhere': No such file"),
         (["photos/a.jpg"], {"photos": "nowhere"}, "cannot read 'nowhere': No such file"),

@@ -14,7 +14,7 @@ from glcic_hub.workflow import Settings
     [
         (WrongUse("no picture"), "no picture"),
         (FailedWork("no memory"), "no memory"),
-        (MemoryError(), "there is not enough memory for it; try fewer processes or a smaller picture"),
+        (MemoryError(), "not enough memory; try fewer processes or a smaller image"),
         (ZeroDivisionError("division by\nzero"), "unexpected ZeroDivisionError: division by zero"),
     ],
 )

@@ -95,7 +95,7 @@ class TestTorch7:
 
     def test_the_network_alone_needs_a_mean(self, file, layers, picture):
         path = file(write(foreign.torch7(layers)["model"]), "net.t7")
-        with pytest.raises(ValueError, match="does not say the mean colour.*--mean"):
+        with pytest.raises(ValueError, match="does not contain the mean colour.*--mean"):
             convert(path)
         wanted = foreign.official(layers, *picture)
         torch.testing.assert_close(completed(convert(path, mean=MEAN).model, picture), wanted, **EXACT)
@@ -128,12 +128,12 @@ class TestTorch7:
             (9, {"weight": None}, "module 9 has no tensor 'weight'"),
             (9, {"weight": "text"}, "module 9 has no tensor 'weight'"),
             (9, {"weight": Tensor(None, (), ())}, r"9.weight is \(0,\), wanted \(16, 8, 3, 3\)"),
-            (0, {"weight": Tensor(None, (), ())}, "no first convolution"),
-            (0, {"weight": tensor(np.zeros((2**11, 4, 5, 5), np.float32))}, "no first convolution"),
+            (0, {"weight": Tensor(None, (), ())}, "not that of a first convolution"),
+            (0, {"weight": tensor(np.zeros((2**11, 4, 5, 5), np.float32))}, "not that of a first convolution"),
             (9, {"weight": tensor(np.zeros((16, 8, 3, 3), np.int32), "Int")}, "int32 numbers"),
-            (9, {"bias": tensor(np.full(16, np.nan, np.float32))}, "9.bias holds numbers that are not finite"),
-            (9, {"bias": tensor(np.full(16, 1e300), "Double")}, "9.bias holds numbers that are not finite"),
-            (10, {"eps": -1.0}, "eps that is no small number"),
+            (9, {"bias": tensor(np.full(16, np.nan, np.float32))}, "9.bias has values that are not finite"),
+            (9, {"bias": tensor(np.full(16, 1e300), "Double")}, "9.bias has values that are not finite"),
+            (10, {"eps": -1.0}, "eps that is not a small number"),
             (10, {"running_var": tensor(np.full(16, -1, np.float32))}, "running_var is negative"),
             (10, {"running_mean": tensor(np.zeros((4, 4), np.float32))}, "of shape"),
             (10, {"running_var": None}, "module 10 has no tensor 'running_std'"),
@@ -153,7 +153,7 @@ class TestTorch7:
             (36, "nn.SpatialConvolution", "module 36 should be a nn.SpatialFullConvolution, but is nn.SpatialConv"),
             (1, "nn.ReLU", "module 1 should be a nn.SpatialBatchNormalization, but is nn.ReLU"),
             (49, "nn.ReLU", "module 49 should be a nn.Sigmoid"),
-            (49, "nn.Tanh", "'nn.Tanh', which is no part"),
+            (49, "nn.Tanh", "'nn.Tanh', which is not part"),
         ],
     )
     def test_other_classes_are_refused(self, file, layers, place, name, message):
@@ -262,11 +262,11 @@ class TestSequential:
             ({"9.bias": torch.ones(16, dtype=torch.int32)}, "9.bias is a torch.int32 tensor"),
             ({"9.bias": torch.ones(16).to_sparse()}, "9.bias is a torch.float32 tensor of a kind"),
             ({"9.bias": torch.ones(16, device="meta")}, "9.bias is a torch.float32 tensor of a kind"),
-            ({"9.bias": torch.ones(16) * float("inf")}, "9.bias holds numbers that are not finite"),
-            ({"0.weight": torch.ones(4)}, "no first convolution"),
-            ({"0.weight": torch.ones(3, 4, 5, 5)}, "no first convolution"),
-            ({"0.weight": torch.ones(1, 1, 1, 1).expand(10**6, 4, 5, 5)}, "no first convolution"),
-            ({"0.weight": torch.ones(4, 3, 5, 5)}, "3 input channels instead of 4: it is not shown the mask"),
+            ({"9.bias": torch.ones(16) * float("inf")}, "9.bias has values that are not finite"),
+            ({"0.weight": torch.ones(4)}, "not that of a first convolution"),
+            ({"0.weight": torch.ones(3, 4, 5, 5)}, "not that of a first convolution"),
+            ({"0.weight": torch.ones(1, 1, 1, 1).expand(10**6, 4, 5, 5)}, "not that of a first convolution"),
+            ({"0.weight": torch.ones(4, 3, 5, 5)}, "3 input channels instead of 4: it does not see the mask"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, file, layers, change, message):
@@ -288,7 +288,8 @@ class TestSequential:
         state = foreign.state_dict(foreign.network(in_channels=in_channels), "blog")
         path = file({key.replace("completion.", prefix): value for key, value in state.items()})
         with pytest.raises(
-            ValueError, match="the blog post's network, which is not shown the mask and has each picture's"
+            ValueError,
+            match="the blog post's network, which does not see the mask and fills the hole with the mean colour",
         ):
             convert(path, mean=MEAN)
 
@@ -313,7 +314,7 @@ class TestMMagic:
 
     def test_it_is_refused_because_of_its_output(self, path):
         with pytest.raises(
-            ValueError, match="output is clamped and has no sigmoid, so that no GLCIC model .*--approximate"
+            ValueError, match="output is clamped instead of passing a sigmoid, so no GLCIC model .*--approximate"
         ):
             convert(path)
 
@@ -380,7 +381,7 @@ class TestOtenim:
             convert(file(state))
 
     def test_its_discriminator_is_named(self, file):
-        with pytest.raises(ValueError, match="a discriminator, and no completion network"):
+        with pytest.raises(ValueError, match="a discriminator, but not a completion network"):
             convert(file({"model_ld.conv1.weight": torch.ones(4, 3, 5, 5), "linear1.bias": torch.ones(1)}))
 
 
@@ -404,11 +405,11 @@ class TestFiles:
             (b"PK\3\4 and no more", "not a complete PyTorch file"),
             (b"\x80\2 and no more", "not a complete PyTorch file"),
             (b"\3\0\0\0", "ends in the middle"),
-            ([1, 2], "holds no state dict"),
-            ({}, "holds no state dict"),
-            ({"state_dict": {"model": {"net": {"model": {}}}}}, "holds no state dict"),
-            ({3: torch.ones(1)}, "holds no state dict"),
-            ({"conv.weight": torch.ones(1)}, "no known layout; known are: a flat nn.Sequential .*; MMagic"),
+            ([1, 2], "does not contain a state dict"),
+            ({}, "does not contain a state dict"),
+            ({"state_dict": {"model": {"net": {"model": {}}}}}, "does not contain a state dict"),
+            ({3: torch.ones(1)}, "does not contain a state dict"),
+            ({"conv.weight": torch.ones(1)}, "none of the known layouts: a flat nn.Sequential .*; MMagic"),
         ],
     )
     def test_other_files_are_refused(self, file, value, message):
@@ -422,7 +423,7 @@ class TestFiles:
                 return os.mkdir, (str(tmp_path / "owned"),)
 
         for value in (nn.Conv2d(1, 1, 1), {"state_dict": Attack()}, pickle.dumps(Attack())):
-            with pytest.raises(ValueError, match="tensors alone; .* save the network's state_dict"):
+            with pytest.raises(ValueError, match="tensors only; .* save the network's state_dict"):
                 convert(file(value))
         assert not (tmp_path / "owned").exists()
 
@@ -432,7 +433,7 @@ class TestFiles:
             archive.writestr("archive/data/0", bytes(10**7))
         with pytest.raises(ValueError, match="not a complete PyTorch file") as refused:
             convert(file(buffer.getvalue()))
-        assert str(refused.value.__cause__) == "it grows when it is unpacked"
+        assert str(refused.value.__cause__) == "it is larger when unpacked"
 
     def test_what_is_no_file_is_refused(self, tmp_path, monkeypatch, file):
         with pytest.raises(FileNotFoundError):

@@ -95,7 +95,7 @@ def test_an_approximation_is_asked_for(capsys, tmp_path, out):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["net.pth"], "cannot convert 'net.pth': the file does not say the mean colour"),
+        (["net.pth"], "cannot convert 'net.pth': the file does not contain the mean colour"),
         (
             ["net.pth", "--mean", "124", "117", "104"],
             "cannot convert 'net.pth': mean must be three numbers from 0 to 1",

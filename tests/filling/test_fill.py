@@ -281,7 +281,7 @@ def test_other_types_and_shapes_are_refused(picture, mask, message):
 
 
 def test_a_mask_over_the_whole_picture_is_refused():
-    with pytest.raises(ValueError, match="covers the whole picture.*leave some of it black"):
+    with pytest.raises(ValueError, match="covers the whole image.*leave some of it black"):
         filled(photo(9, 9), np.ones((9, 9), bool))
 
 

@@ -133,7 +133,9 @@ def test_other_text_is_refused(name, text):
 def test_several_texts_and_unknown_names():
     assert from_texts({}) == DEFAULTS
     assert from_texts({"blend": "none", "working_size": "60"}) == FillOptions(blend=None, working_size=60)
-    with pytest.raises(ValueError, match="^Blend, colour: no such option; there are padding_mask_crop, working_size,"):
+    with pytest.raises(
+        ValueError, match="^Blend, colour: no such option; the options are padding_mask_crop, working_size,"
+    ):
         from_texts({"colour": "red", "blend": "none", "Blend": "none"})
 
 

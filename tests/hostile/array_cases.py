@@ -91,7 +91,7 @@ def array_case(rng: Random, is_tensor: bool) -> str:
         mask = rng.choice(TENSOR_LAYOUTS)(torch.from_numpy(mask_values.copy()))
     else:
         photo, mask = rng.choice(ARRAY_LAYOUTS)(values), rng.choice(ARRAY_LAYOUTS)(mask_values)
-    refused_for = {"no": hole.all() and "mask", "picture": "picture", "mask": "mask"}[
+    refused_for = {"no": hole.all() and "mask", "picture": "image", "mask": "mask"}[
         wrong := rng.choice(("no", "no", "picture", "mask"))
     ]
     if wrong == "picture":

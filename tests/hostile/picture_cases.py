@@ -205,7 +205,7 @@ def mask_case(rng: Random, folder: Path, model: Path, file_format: str) -> str:
             assert result.size == size
     elif shown is not None:
         assert outcome.code == 2
-        words = ("covers the whole picture", "no pixel of the mask is white", "looks like a photo")
+        words = ("covers the whole image", "no pixel of the mask is white", "looks like a photo")
         assert shown.mode == "F" or any(reason in outcome.complained for reason in words), outcome.complained
     return f"exit {outcome.code}"
 
@@ -293,7 +293,7 @@ def in_colour(image: Image.Image) -> Image.Image:
 def is_a_reason(sentence: str, shown: Image.Image, hole: np.ndarray, out: Path) -> bool:
     """Whether a picture that Pillow reads may be refused with this sentence."""
     if hole.all():
-        return "covers the whole picture" in sentence
+        return "covers the whole image" in sentence
     if shown.mode == "F":
         return "floating point samples" in sentence
     if shown.mode in ("I",) and "must have values from 0 to 65535" in sentence:

@@ -32,7 +32,7 @@ ODD_TENSORS = {
 
 @pytest.mark.parametrize("tensor", ODD_TENSORS.values(), ids=ODD_TENSORS)
 def test_tensors_without_plain_numbers_are_named(tensor):
-    with pytest.raises(TypeError, match=rf"^the picture is a tensor \({tensor.dtype}, {tensor.layout}, on "):
+    with pytest.raises(TypeError, match=rf"^the image is a tensor \({tensor.dtype}, {tensor.layout}, on "):
         images.read(tensor)
     with pytest.raises(TypeError, match=rf"^the mask is a tensor \({tensor.dtype}, {tensor.layout}, on "):
         masks.read(tensor, (4, 4))
@@ -42,7 +42,7 @@ def test_tensors_without_plain_numbers_are_named(tensor):
 def test_one_wrong_number_anywhere_is_found(value):
     for seed in range(20):
         wrong = with_value(Random(seed), np.zeros((5, 7, 3)), (value,))
-        with pytest.raises(ValueError, match="^the picture has"):
+        with pytest.raises(ValueError, match="^the image has"):
             images.read(wrong)
         with pytest.raises(ValueError, match="^the mask has"):
             masks.read(wrong, (5, 7))

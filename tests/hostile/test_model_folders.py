@@ -30,7 +30,7 @@ def refused(folder, message: str, config: str | None = None, weights: dict | Non
 def test_weights_that_are_no_numbers(tmp_path, value):
     weight = small_weights()["network.output.bias"].clone()
     weight[1] = value
-    refused(tmp_path, "network.output.bias holds numbers that are not finite", weights={"network.output.bias": weight})
+    refused(tmp_path, "network.output.bias has numbers that are not finite", weights={"network.output.bias": weight})
 
 
 def test_negative_variances(tmp_path):
@@ -53,13 +53,13 @@ def test_settings_that_are_nested_without_end(tmp_path, text):
 @pytest.mark.parametrize("size", [MAX_SAMPLE_SIZE + 1, 10**6, 10**400, 64.5])
 def test_sizes_that_no_training_has(tmp_path, size):
     """Surroundings of the order of the sample size are looked at: a million would take gigabytes."""
-    refused(tmp_path, "make no GLCICModel", config=json.dumps(CONFIG | {"sample_size": size}))
+    refused(tmp_path, "do not make a GLCICModel", config=json.dumps(CONFIG | {"sample_size": size}))
 
 
 @pytest.mark.parametrize("number", ["1e999", "Infinity", "NaN", "9" * 4000])
 @pytest.mark.parametrize("key", ["base_channels", "sample_size", "max_hole_size"])
 def test_numbers_that_are_none(tmp_path, key, number):
-    refused(tmp_path, "make no GLCICModel", config=json.dumps(CONFIG | {key: 0})[:-1] + f', "{key}": {number}}}')
+    refused(tmp_path, "do not make a GLCICModel", config=json.dumps(CONFIG | {key: 0})[:-1] + f', "{key}": {number}}}')
 
 
 def test_weights_that_are_too_large_to_compute_with():

@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_said(image, mask):
         complete(image, torch.zeros(1, 64, 64))
     with pytest.raises(ValueError, match="got 2 masks for 3 images"):
         complete(image.expand(3, -1, -1, -1), mask.expand(2, -1, -1))
-    with pytest.raises(ValueError, match="covers the whole picture"):
+    with pytest.raises(ValueError, match="covers the whole image"):
         complete(image, torch.ones_like(mask))
 
 

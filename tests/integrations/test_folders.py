@@ -75,7 +75,7 @@ def test_masks_have_the_names_of_photos_and_what_is_done_is_left_out(root):
     [
         (["photos/a.jpg", "photos/a.png"], {}, "a.png' would both be written to"),
         (["photos/a.jpg", "masks/a.bmp", "masks/a.png"], {}, "are masks of the same photo"),
-        (["photos/a.txt"], {}, "there is no picture in"),
+        (["photos/a.txt"], {}, "there is no image in"),
         (["photos/a.jpg"], {"out": "photos"}, "which is read"),
         (["photos/a.jpg"], {"out": "photos/new/"}, "which is read"),
         (["photos/a.jpg"], {"out": "masks/new"}, "which is read"),

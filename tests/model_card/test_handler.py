@@ -114,9 +114,9 @@ def test_every_mode_comes_back_as_png(handler, request_of, mode):
         ({"inputs": base64.b64encode(b"no picture").decode()}, "the image is not a readable image file"),
         ({"inputs": b"no picture"}, "the image is not a readable image file"),
         ({"inputs": {"image": "PICTURE"}}, 'the request has no mask: send {"inputs": {"image": ..., "mask": ...}}'),
-        ({"inputs": {"image": "PICTURE", "mask": "SMALL"}}, "the mask is 8x8 but its picture is 320x367"),
+        ({"inputs": {"image": "PICTURE", "mask": "SMALL"}}, "the mask is 8x8 but its image is 320x367"),
         ({"inputs": {"image": "PICTURE", "mask": 5}}, "the mask must be base64 text"),
-        ({"inputs": {"image": "PICTURE", "mask": "WHITE"}}, "the mask of picture 0 covers all of it"),
+        ({"inputs": {"image": "PICTURE", "mask": "WHITE"}}, "the mask of image 0 covers the whole image"),
         ({"inputs": {"picture": "PICTURE"}}, "inputs may hold image, mask; got picture"),
         (
             {"inputs": {"image": "PICTURE", "mask": "MASK"}, "parameters": {"prompt": "a cat"}},

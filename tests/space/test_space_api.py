@@ -47,20 +47,20 @@ def test_several_photos(client, photo, mask, bool_mask, expected):
 
 def test_errors_are_sentences(client, photo, mask, tmp_path):
     Image.new("L", (9, 9), 255).save(tmp_path / "small.png")
-    with pytest.raises(AppError, match="the mask is 9x9 but its picture is 301x199"):
+    with pytest.raises(AppError, match="the mask is 9x9 but its image is 301x199"):
         client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "small.png"), api_name="/inpaint")
     Image.new("1", (301, 199)).save(tmp_path / "black.png")
     with pytest.raises(AppError, match="Nothing is painted"):
         client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "black.png"), api_name="/inpaint")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(AppError, match="not a picture that can be read"):
+    with pytest.raises(AppError, match="not a readable image"):
         client.predict(image=handle_file(tmp_path / "text.png"), mask=handle_file(mask), api_name="/inpaint")
     with pytest.raises(AppError, match="less than minimum value 0"):
         client.predict(image=handle_file(photo), mask=handle_file(mask), grow=-1, api_name="/inpaint")
     with pytest.raises(AppError, match="Give an image and a mask"):
         client.predict(image=handle_file(photo), mask=None, api_name="/inpaint")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(AppError, match="This file is not a picture that can be read"):
+    with pytest.raises(AppError, match="This file is not a readable image"):
         client.predict(image=handle_file(tmp_path / "text.png"), mask=handle_file(mask), api_name="/inpaint")
     Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
     with pytest.raises(AppError, match="100 megapixels"):

@@ -236,7 +236,7 @@ def test_mistakes_get_a_message(page, photo, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     page.reload(wait_until="domcontentloaded")
     page.set_input_files("#photo input[type=file]", tmp_path / "text.png")
-    expect_message("This file is not a picture")
+    expect_message("This file is not a readable image")
     expect(page.locator("#photo input[type=file]"), "ready for another one").to_have_count(1)
 
 

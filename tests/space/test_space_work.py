@@ -150,8 +150,8 @@ def png_header(width: int, height: int) -> bytes:
     ("content", "message"),
     [
         (png_header(10_000, 10_000), "100 megapixels; up to 40"),
-        (png_header(60_000, 60_000), "far above the 40 megapixels"),
-        (b"plain text", "not a picture that can be read"),
+        (png_header(60_000, 60_000), "far larger than the 40 megapixels"),
+        (b"plain text", "not a readable image"),
         (png_header(20, 20), "damaged"),
     ],
 )
@@ -184,11 +184,11 @@ def test_the_noise_of_a_browser_is_no_paint(bool_mask):
 
 def test_masks_that_cannot_be_used_are_refused(photo, mask, bool_mask):
     opened = work.open_photo(photo)
-    with pytest.raises(ValueError, match="301x199 but its picture is 20x20"):
+    with pytest.raises(ValueError, match="301x199 but its image is 20x20"):
         work.read_mask(mask, (20, 20))
     with pytest.raises(ValueError, match="Nothing is painted"):
         work.complete_photo(opened, np.zeros_like(bool_mask))
-    with pytest.raises(ValueError, match="covers the whole picture.*or let it grow less"):
+    with pytest.raises(ValueError, match="covers the whole image.*or let it grow less"):
         work.complete_photo(opened, ndimage.binary_dilation(bool_mask, iterations=150), options=FillOptions(grow=64))
 
 

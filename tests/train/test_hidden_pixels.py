@@ -142,4 +142,4 @@ def test_a_picture_of_which_next_to_nothing_is_to_be_seen_counts_as_damaged(tmp_
         assert not damaged
     else:
         assert {one.name for one in damaged} == {"cut-out.png"}
-        assert "no square of 16 pixels is to be seen" in damaged[0].message
+        assert "no square of 16 pixels is visible" in damaged[0].message
