@@ -78,9 +78,10 @@ def fill(
         raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
     mask = dilated(mask, options.grow)
     unknown = mask if hidden is None else mask | hidden
-    if unknown.all():
+    if unknown.all() and mask.any():
+        covered = "the whole picture" if mask.all() else "all that is to be seen of the picture"
         raise ValueError(
-            "the mask covers the whole picture: nothing is left to complete it from; leave some of it black"
+            f"the mask covers {covered}: nothing is left to complete it from; leave some of it black"
             + (", or let it grow less" if options.grow else "")
         )
     result = np.zeros(picture.shape, np.float32)
