@@ -122,14 +122,17 @@ def _filled(
     contrast = contrast_of(frame) if picture.dtype == np.float32 else AS_IT_IS
     contrast.stretch(frame)
     box = rim.doubt(frame, inside(hole.box, around))
-    is_plain = fill_plain(frame, box)
-    if not is_plain:
+    is_plain, blend = fill_plain(frame, box), options.blend
+    if not is_plain and hole.is_dust and frame.known.any():
+        frame.values[frame.hole] = frame.values[frame.known].mean(0, dtype=np.float64)
+        blend = "poisson"  # which makes what is around it of that
+    elif not is_plain:
         for cell in tiles(box, side):
             if frame.hole[cell].any():  # of a diagonal scratch most are empty
                 view = inside(common(view_of(outside(cell, around)), around), around)
                 own, completed = frame.part(cell), completer.complete(frame.part(view), hole.scale, options.blend)
                 own.values[own.hole] = completed[inside(cell, view)][own.hole]
-    blend_frame(frame, box, hole.thickness, options.blend)
+    blend_frame(frame, box, hole.thickness, blend)
     if not is_plain:
         if from_photo:
             synthesise_frame(frame, box, hole, generator, progress, completer.device)

@@ -561,13 +561,24 @@ def test_dust_is_filled_nearly_as_its_specks_are_one_by_one(monkeypatch, texture
     model.compute_dtype = torch.float32
     completer = WatchedCompleter(model)
     together = filled(rgb, mask, completer=completer, texture=texture)
-    assert len(completer.seen) == 1
+    assert not completer.seen
     monkeypatch.setattr(fill_module, "joined", lambda found, sample_size: list(found))
     one_by_one = filled(rgb, mask, completer=completer, texture=texture)
-    assert len(completer.seen) == 1 + 16
+    assert len(completer.seen) == 16
     difference = 255 * np.abs(together - one_by_one)[mask]
     error = 255 * np.abs(one_by_one - rgb / 255)[mask]
     assert 0 < difference.mean() < error.mean() and difference.max() < 16
+
+
+@pytest.mark.parametrize("blend", ["poisson", None])
+def test_dust_with_nothing_seen_beside_it_gets_the_colour_of_what_is_seen(blend):
+    mask, hidden = np.zeros((2, 100, 110), bool)
+    for row, column in np.ndindex(4, 4):
+        mask[5 + 20 * row :, 5 + 20 * column :][:3, :3] = True
+    hidden[:90, :90] = True
+    rgb = np.where((mask | hidden)[..., None], 0, 100 + photo(100, 110) // 8).astype(np.uint8)
+    values = fill_holes(Completer(MODEL), rgb, mask, FillOptions(blend=blend), hidden=hidden).values
+    np.testing.assert_allclose(values[mask], np.tile(rgb[~(mask | hidden)].mean(0) / 255, (mask.sum(), 1)), atol=1e-3)
 
 
 # Patches of the photo

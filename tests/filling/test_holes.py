@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcic_hub.filling.holes import SMALL, THIN, Hole, find_holes, inside, joined, tiles, view_of
+from glcic_hub.filling.holes import DUST, SMALL, SPECK, THIN, Hole, find_holes, inside, joined, tiles, view_of
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -158,6 +158,8 @@ def joined_of(mask: np.ndarray, sample_size: int = 64) -> tuple[list[Hole], list
 
 
 def pixels_shown(holes: list[Hole], sample_size: int) -> int:
+    """Dust is not shown."""
+    holes = [hole for hole in holes if not hole.is_dust]
     return sum(math.prod(s.stop - s.start + sample_size for s in hole.box) for hole in holes)
 
 
@@ -168,6 +170,34 @@ def test_dust_is_one_hole():
     assert after[0].scale == 1 and after[0].thickness == before[0].thickness
     rows, columns = np.nonzero(mask)
     assert after[0].box == (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+
+
+@pytest.mark.parametrize("side", [1, SPECK, SPECK + 1])
+def test_many_specks_are_dust_and_larger_holes_are_not(side):
+    _, after = joined_of(specks((200, 300), 30, side))
+    assert [hole.is_dust for hole in after] == [side <= SPECK]
+
+
+@pytest.mark.parametrize("count", [1, DUST - 1, DUST, DUST + 1])
+def test_from_so_many_specks_on_they_are_dust_however_near_to_one_another_they_are(count):
+    for step in (10, 45):
+        mask = np.zeros((250, 250), bool)
+        for row, column in list(np.ndindex(5, 5))[:count]:
+            mask[9 + step * row :, 9 + step * column :][:3, :3] = True
+        _, after = joined_of(mask)
+        assert [hole.is_dust for hole in after if hole.is_dust] == [True] * (count >= DUST)
+
+
+def _covers(hole: Hole, row: int, column: int) -> bool:
+    return (row, column) in {tuple(at) for at in np.argwhere(hole.mask) + [s.start for s in hole.box]}
+
+
+def test_a_scratch_is_no_dust():
+    mask = specks((200, 300), 30, 4)
+    mask[100:102, 20:60] = True
+    _, after = joined_of(mask)
+    (scratched,) = (hole for hole in after if _covers(hole, 100, 40))
+    assert not scratched.is_dust and sum(hole.is_dust for hole in after) == 1
 
 
 def test_a_few_specks_far_from_one_another_stay_by_themselves():

@@ -107,7 +107,7 @@ def test_other_weights_need_the_folder_with_their_settings(report, folder, own, 
 
 def test_floats_of_little_contrast_are_filled_with_as_little(report):
     darkest, brightest, spread = report["deep"]
-    assert 0.3 - 0.001 < darkest and brightest < 0.302 + 0.001 and spread > 0.05 * 0.002
+    assert darkest > 0.3 - 0.001 and brightest < 0.302 + 0.001 and spread > 0.05 * 0.002
 
 
 def test_half_precision(report, folder, picture, bool_mask, expected):
