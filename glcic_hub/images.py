@@ -96,7 +96,8 @@ class Picture:
         At its own size the image itself is returned, with all its data. Otherwise `dpi` and `icc_profile` of
         RGB images are kept. ValueError if a side is below 1.
 
-        hidden: bool (H, W), not all True; colours there have no influence: the nearest other pixel's take their place.
+        hidden: bool (H, W); colours there, and where nobody sees them, have no influence: the nearest other pixel's
+        take their place.
         """
         if height < 1 or width < 1:
             raise ValueError(f"height and width must be at least 1, got height={height} and width={width}")
@@ -104,7 +105,9 @@ class Picture:
             return self
         source = _writable(self.image)
         rgb = self.rgb
-        if hidden is not None and hidden.any():
+        unseen = [where for where in (hidden, self.hidden) if where is not None]
+        hidden = np.logical_or.reduce(unseen, initial=False, axis=0) if unseen else None
+        if hidden is not None and hidden.any() and not hidden.all():
             from scipy import ndimage  # here, because training gets along without scipy
 
             rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)

@@ -612,6 +612,7 @@ class TestSettings:
             (["--blend", "none"], None, {"blend": None}),
             (["--blend", "poisson", "--texture", "none", "--dtype", "auto"], None, {}),
             (["--texture", "photo"], None, {"texture": "photo"}),
+            (["--grow", "3"], None, {"grow": 3}),
             (["--dtype", "float32"], torch.float32, {}),
             (["--dtype", "bfloat16"], torch.bfloat16, {}),
             (["--dtype", "float16"], torch.float16, {}),
@@ -628,12 +629,20 @@ class TestSettings:
             return np.abs(found - filled(model, samples(3), MASK, **settings)[MASK]).max() * 255
 
         assert level_of(dtype, settings) <= 0.5 + 1e-3
-        others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"texture": "photo"}, {}]
+        others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"texture": "photo"}, {"grow": 3}, {}]
         for other in others:
             if other != settings:
                 assert level_of(dtype, other) > 2
         if dtype is not None:
             assert all(level_of(other, settings) > 0.5 for other in (torch.float32, torch.bfloat16) if other != dtype)
+
+    def test_a_hole_that_grows_is_filled_as_wide_as_it_is_then(self, tmp_path, tiny_model, photo, mask):
+        rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+        beside = np.maximum(np.maximum(10 - rows, rows - 25), 0), np.maximum(np.maximum(12 - columns, columns - 23), 0)
+        wider = np.hypot(*beside) <= 3
+        assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model, "--grow", "3") == 0
+        changed = (np.asarray(opened(tmp_path / "out.png")) != samples(3)).any(axis=2)
+        assert not changed[~wider].any() and changed[wider & ~MASK].mean() > 0.9
 
     def test_the_types_are_torchs(self):
         assert all(isinstance(getattr(torch, name), torch.dtype) for name in DTYPES if name != "auto")

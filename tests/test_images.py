@@ -159,6 +159,130 @@ def test_the_network_sees_the_colours_without_alpha(mode):
     np.testing.assert_array_equal(images.read(image).rgb, np.asarray(image.convert("RGB")))
 
 
+# What is seen of a picture
+
+SEEN_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
+
+
+def alpha_of(mode: str, image: Image.Image) -> np.ndarray:
+    """Read off the bytes: the last of each pixel's."""
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(HEIGHT, WIDTH, -1)[..., -1]
+
+
+def with_alpha(mode: str) -> Image.Image:
+    """Noise of a mode, transparent in places, nearly so in others."""
+    image = picture_of_mode(mode)
+    samples = np.frombuffer(image.tobytes(), np.uint8).reshape(HEIGHT, WIDTH, -1).copy()
+    samples[0, :3, -1], samples[3, 4:, -1], samples[1, 0, -1] = 0, 0, 1
+    result = Image.frombytes(mode, image.size, samples.tobytes())
+    if mode == "PA":
+        result.putpalette(image.getpalette())
+    return result
+
+
+@pytest.mark.parametrize("mode", SEEN_MODES)
+def test_pixels_of_alpha_0_are_hidden_and_no_others(mode):
+    image = with_alpha(mode)
+    wanted = alpha_of(mode, image)
+    assert {0, 1} <= set(wanted.flat)
+    np.testing.assert_array_equal(images.opacity(image), wanted)
+    hidden = images.read(image).hidden
+    assert hidden.dtype == bool and hidden.flags.c_contiguous
+    np.testing.assert_array_equal(hidden, wanted == 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "I", "I;16", "I;16B", *SEEN_MODES])
+def test_where_all_is_seen_nothing_is_hidden(mode):
+    image = picture_of_mode(mode)
+    if mode in SEEN_MODES:
+        samples = np.frombuffer(image.tobytes(), np.uint8).reshape(HEIGHT, WIDTH, -1)
+        image.frombytes(np.dstack([samples[..., :-1], np.full((HEIGHT, WIDTH), 255, np.uint8)]).tobytes())
+    else:
+        assert images.opacity(image) is None
+    assert images.read(image).hidden is None
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_a_transparent_key_of_16_bits_is_hidden(dtype):
+    levels = np.array([[7, 8, 7, 65535], [0, 7, 263, 1799]])  # 263 and 1799 have a byte of 7
+    image = Image.frombytes({"<u2": "I;16", ">u2": "I;16B"}[dtype], (4, 2), levels.astype(dtype).tobytes())
+    image.info["transparency"] = 7
+    np.testing.assert_array_equal(images.opacity(image), np.where(levels == 7, 0, 255))
+    np.testing.assert_array_equal(images.read(image).hidden, levels == 7)
+
+
+@pytest.mark.parametrize("key", [5, bytes([255, 0, 128, 1])])
+def test_transparent_colours_of_a_palette_are_hidden(key):
+    indices = np.array([[0, 1, 2], [3, 5, 1]], np.uint8)
+    image = Image.fromarray(indices)
+    image = Image.frombytes("P", (3, 2), indices.tobytes())
+    image.putpalette(list(range(18)))
+    image.info["transparency"] = key
+    wanted = indices == (5 if key == 5 else 1)
+    np.testing.assert_array_equal(images.read(image).hidden, wanted)
+
+
+@pytest.mark.parametrize(("mode", "key"), [("L", 7), ("RGB", (7, 7, 7)), ("1", 0)])
+def test_a_transparent_key_colour_is_hidden(mode, key):
+    image = Image.new(mode, (WIDTH, HEIGHT), 1 if mode == "1" else 9 if mode == "L" else (9, 9, 9))
+    image.putpixel((2, 1), key)
+    image.info["transparency"] = key
+    np.testing.assert_array_equal(np.argwhere(images.read(image).hidden), [[1, 2]])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64", "bool"])
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_the_fourth_channel_of_arrays_and_tensors_is_alpha(dtype, is_tensor):
+    if is_tensor and dtype == "uint16":
+        pytest.skip("a type that few tensors have")
+    samples = np.ones((HEIGHT, WIDTH, 4), dtype)
+    samples[2, 3:5, 3] = 0
+    if dtype not in ("bool", "uint8", "uint16"):
+        samples[0, 0, 3] = np.finfo(dtype).tiny
+    given = torch.from_numpy(samples).permute(2, 0, 1) if is_tensor else samples
+    np.testing.assert_array_equal(np.argwhere(images.read(given).hidden), [[2, 3], [2, 4]])
+    assert images.read(samples[..., :3]).hidden is None
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_is_hidden_is_turned_with_the_picture(mode, orientation):
+    image = with_alpha(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.info["exif"] = exif.tobytes()
+    upright = ImageOps.exif_transpose(image)
+    np.testing.assert_array_equal(images.read(image).hidden, np.asarray(upright.getchannel("A")) == 0)
+
+
+def test_hidden_colours_do_not_come_into_a_resized_picture():
+    image = picture_of_mode("RGBA")
+    image.putalpha(255)
+    results = set()
+    for colour in ((0, 0, 0), (255, 0, 90)):
+        samples = np.asarray(image).copy()
+        samples[:, 4:] = *colour, 0
+        resized = images.read(Image.fromarray(samples)).resized(11, 13)
+        results.add((resized.rgb.tobytes(), resized.image.getchannel("A").tobytes()))
+        assert resized.hidden is not None and not resized.hidden.all()
+    assert len(results) == 1
+    wholly = images.read(Image.new("RGBA", (WIDTH, HEIGHT), (9, 9, 9, 0))).resized(11, 13)
+    assert wholly.hidden.all()
+
+
+def test_samples_are_the_values_in_float32_where_there_are_any():
+    rgb = images.read(picture_of_mode("RGB"))
+    assert rgb.samples is rgb.rgb
+    deep = images.read(picture_of_mode("I;16"))
+    wanted = np.asarray(picture_of_mode("I;16")) / 65535
+    assert deep.samples.dtype == np.float32
+    np.testing.assert_allclose(deep.samples, np.stack([wanted] * 3, -1), atol=1e-7)
+    for dtype in (np.float16, np.float32, np.float64):
+        values = random_fill().astype(dtype)
+        assert images.read(values).samples.dtype == np.float32
+        np.testing.assert_array_equal(images.read(values).samples, values.astype(np.float32))
+
+
 # Orientation
 
 
@@ -379,6 +503,7 @@ def test_pil_pictures_survive_whatever_the_size_mode_and_orientation(mode, width
 
 def test_resizing_is_lanczos_of_colours_and_alpha():
     image = picture_of_mode("RGBA")
+    image.putalpha(image.getchannel("A").point(lambda alpha: max(alpha, 1)))  # all of it is seen
     image.info.update(dpi=(72, 72), icc_profile=b"profile")
     picture = images.read(image).resized(8, 9)
     assert picture.size == (8, 9)

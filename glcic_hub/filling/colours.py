@@ -4,19 +4,21 @@ The colours of grey, sepia and duotone pictures lie on a curve, those of other t
 colour photos only and leaves such curves and planes by a few levels, which the eye sees at once.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from glcic_hub.filling.holes import Box, Frame
 
-OUTLIERS = 0.001
+OUTLIERS = 0.01
 """Share of the known pixels that may lie anywhere."""
 
-CURVE_TOLERANCE = 6 / 255
-"""How far from the curve the others may lie, in any channel: what JPEG does to a sepia picture. It is at most what the
-colours of a fill lose."""
+CURVE_TOLERANCE = 15 / 255
+"""How far from the curve the others may lie, in any channel: what JPEG of quality 75 does to a strong sepia tone. Of
+crops of colour photos one in twenty is as near to a curve, and loses at most this in colour."""
 
-PLANE_TOLERANCE = 2 / 255
-"""Likewise from the plane."""
+FLAT_TOLERANCE = 2 / 255
+"""Likewise from greys, and from the plane."""
 
 PIECES = 64
 """The curve is made of so many straight pieces at most."""
@@ -26,6 +28,8 @@ LEAST_PIXELS = 16
 
 MOST_PIXELS = 2**16
 """Looked at of a large frame, evenly spread."""
+
+BRIGHTNESS = np.full(3, 1 / 3)
 
 
 def keep_colours(frame: Frame, box: Box) -> None:
@@ -40,34 +44,51 @@ def keep_colours(frame: Frame, box: Box) -> None:
     if len(known) < LEAST_PIXELS:
         return
     own, values = frame.hole[box], frame.values[box]
-    for brought in (_to_curve, _to_plane):
-        result = brought(known, values[own])
+    fill = values[own]
+    middle = known.mean(0, dtype=np.float64)
+    normal, _, longest = np.linalg.eigh((known - middle).T @ (known - middle))[1].T
+    for brought in (
+        lambda: _to_grey(known, fill),
+        lambda: _to_curve(known, fill, BRIGHTNESS),
+        lambda: _to_curve(known, fill, longest),
+        lambda: _to_plane(known, fill, middle, normal),
+    ):
+        result = brought()
         if result is not None:
             values[own] = result
             return
 
 
-def _to_curve(known: np.ndarray, fill: np.ndarray) -> np.ndarray | None:
-    """The fill's brightness in the known pixels' colours, if each brightness has one colour there; else None."""
-    brightness = known.mean(1)
-    edges = np.linspace(brightness.min(), brightness.max(), min(PIECES, len(known) // LEAST_PIXELS) + 1)
-    piece = np.clip(np.searchsorted(edges, brightness, side="right") - 1, 0, len(edges) - 2)
-    count = np.bincount(piece)
-    used = count > 0
-    nodes, *curve = (np.bincount(piece, of)[used] / count[used] for of in (brightness, *known.T))
-
-    def at(brightness: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(brightness, nodes, channel) for channel in curve], axis=-1)
-
-    return at(fill.mean(1)) if _is_near(known - at(brightness), CURVE_TOLERANCE) else None
+def _to_grey(known: np.ndarray, fill: np.ndarray) -> np.ndarray | None:
+    """The fill without colour, if the known pixels have none; else None."""
+    greys = known.mean(1, keepdims=True)
+    if not _is_near(known - greys, FLAT_TOLERANCE):
+        return None
+    return np.clip(fill.mean(1, keepdims=True), greys.min(), greys.max())
 
 
-def _to_plane(known: np.ndarray, fill: np.ndarray) -> np.ndarray | None:
-    """The fill projected onto the known pixels' plane of colours, if they have one; else None."""
-    middle = known.mean(0, dtype=np.float64)
-    centred = known - middle
-    normal = np.linalg.eigh(centred.T @ centred)[1][:, 0]
-    if not _is_near(np.outer(centred @ normal, normal), PLANE_TOLERANCE):
+def _to_curve(known: np.ndarray, fill: np.ndarray, direction: np.ndarray) -> np.ndarray | None:
+    """The fill in the known pixels' colours, if these have one colour for each length along a direction; else None."""
+    off = np.abs(known - _on_curve(known, direction, known, np.median)).max(1)  # which a few others do not tint
+    if np.quantile(off, 1 - OUTLIERS) > CURVE_TOLERANCE:
+        return None
+    return _on_curve(known[off <= CURVE_TOLERANCE], direction, fill, np.mean)
+
+
+def _on_curve(known: np.ndarray, direction: np.ndarray, colours: np.ndarray, middle: Callable) -> np.ndarray:
+    """Colours replaced by the middle one of the known pixels at their length along a direction."""
+    along = known @ direction
+    edges = np.linspace(along.min(), along.max(), max(1, min(PIECES, len(known) // LEAST_PIXELS)) + 1)
+    piece = np.clip(np.searchsorted(edges, along, side="right") - 1, 0, len(edges) - 2)
+    ends = np.cumsum(np.bincount(piece))[:-1]
+    parts = np.split(np.column_stack([along, known])[np.argsort(piece, kind="stable")], ends)
+    nodes, *curve = np.stack([middle(part, axis=0) for part in parts if len(part)], axis=1)
+    return np.stack([np.interp(colours @ direction, nodes, channel) for channel in curve], axis=-1)
+
+
+def _to_plane(known: np.ndarray, fill: np.ndarray, middle: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
+    """The fill projected onto the plane through a colour and across a normal, if the known pixels lie in it."""
+    if not _is_near(np.outer((known - middle) @ normal, normal), FLAT_TOLERANCE):
         return None
     return np.clip(fill - np.outer((fill - middle) @ normal, normal), 0, 1)
 

@@ -78,12 +78,11 @@ def fill(
         raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
     mask = dilated(mask, options.grow)
     unknown = mask if hidden is None else mask | hidden
-    if unknown.all():
+    if unknown.all() and mask.any():
+        covered = "the whole image" if mask.all() else "all that can be seen of the image"
         remedy = ", or let it grow less" if options.grow else ""
-        if not mask.all():
-            raise ValueError(f"everything outside the mask is transparent: leave something to complete it from{remedy}")
         raise ValueError(
-            f"the mask covers the whole image: nothing is left to complete it from; leave some of it black{remedy}"
+            f"the mask covers {covered}: nothing is left to complete it from; leave some of it black{remedy}"
         )
     result = np.zeros(picture.shape, np.float32)
     working_size = options.working_size or completer.max_hole_size
@@ -123,14 +122,17 @@ def _filled(
     contrast = contrast_of(frame) if picture.dtype == np.float32 else AS_IT_IS
     contrast.stretch(frame)
     box = doubt_rim(frame, inside(hole.box, around))
-    is_plain = fill_plain(frame, box)
-    if not is_plain:
+    is_plain, blend = fill_plain(frame, box), options.blend
+    if not is_plain and hole.is_dust and frame.known.any():
+        frame.values[frame.hole] = frame.values[frame.known].mean(0, dtype=np.float64)
+        blend = "poisson"  # which makes what is around it of that
+    elif not is_plain:
         for cell in tiles(box, side):
             if frame.hole[cell].any():  # of a diagonal scratch most are empty
                 view = inside(common(view_of(outside(cell, around)), around), around)
                 own, completed = frame.part(cell), completer.complete(frame.part(view), hole.scale, options.blend)
                 own.values[own.hole] = completed[inside(cell, view)][own.hole]
-    blend_frame(frame, box, hole.thickness, options.blend)
+    blend_frame(frame, box, hole.thickness, blend)
     if not is_plain:
         if from_photo:
             synthesise_frame(frame, box, hole, generator, progress, completer.device)

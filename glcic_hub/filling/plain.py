@@ -19,7 +19,7 @@ def fill_plain(frame: Frame, box: Box) -> bool:
     if not around.any():
         return False
     colours = near.values[around]
-    is_plain = (np.ptp(colours, axis=0) <= TOLERANCE).all()
+    is_plain = bool((np.ptp(colours, axis=0) <= TOLERANCE).all())
     if is_plain:
-        near.values[near.hole] = colours.mean(0)
+        near.values[near.hole] = colours.mean(0, dtype=np.float64)
     return is_plain

@@ -56,7 +56,7 @@ def layer_ranges(network: CompletionNetwork, size: tuple[int, int], window: Wind
         size: (height, width) of the input, multiples of 4.
         window: the wanted output pixels; not empty, inside the input.
     """
-    layers = [layer for layer, _ in _layers(network)]
+    layers = _convolutions(network)
     sizes = [size]
     for layer in layers:
         sizes.append(tuple(_output_length(layer, axis, length) for axis, length in enumerate(sizes[-1])))
@@ -72,7 +72,7 @@ def layer_ranges(network: CompletionNetwork, size: tuple[int, int], window: Wind
 def flops(network: CompletionNetwork, size: tuple[int, int], window: Window) -> int:
     """Floating-point operations (two for each multiply-add) of the convolutions for one window of one picture."""
     total = 0
-    for (layer, _), of_layer in zip(_layers(network), layer_ranges(network, size, window)):
+    for layer, of_layer in zip(_convolutions(network), layer_ranges(network, size, window)):
         # each output of a convolution, and each input of a transposed one, meets the whole kernel
         positions = of_layer.inputs if isinstance(layer, nn.ConvTranspose2d) else of_layer.outputs
         total += 2 * layer.weight.numel() * len(positions[0]) * len(positions[1])
@@ -166,6 +166,10 @@ def _join_once(windows: Iterable[tuple], cost) -> tuple[list[tuple], bool]:
         else:
             kept.append(window)
     return kept, joined
+
+
+def _convolutions(network: CompletionNetwork) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    return [*(conv for conv, *_ in network.blocks), network.output]
 
 
 def _layers(network: CompletionNetwork) -> Iterator[tuple[nn.Conv2d | nn.ConvTranspose2d, nn.Module]]:

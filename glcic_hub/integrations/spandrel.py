@@ -39,7 +39,7 @@ class GLCICArch(Architecture[GLCICModel]):
         """Find the model whose weights these are.
 
         The descriptor takes images of any size and completes them as the pipeline does: each hole by itself, with
-        the known samples coming back as they were. The network sees images in 8 bits.
+        the known samples coming back as they were.
 
         Raises:
             ValueError: these are the weights of none of the models.

@@ -148,6 +148,6 @@ def with_doubted(photo: np.ndarray, mask: np.ndarray, model: GLCICModel) -> np.n
     """The mask together with the known pixels that Python does not believe: bool (H, W)."""
     result = mask.copy()
     for frame, hole_box in frames_of(photo, mask, model):
-        rim.doubt(frame, hole_box)
+        rim.doubt_rim(frame, hole_box)
         result |= frame.hole
     return result

@@ -14,6 +14,7 @@ from glcic_hub.filling.completer import Completer
 from glcic_hub.filling.fill import fill as fill_holes
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.filling.seam import correct_seam
+from glcic_hub.model import GLCICModel
 from glcic_hub.network import network_input, padded_input
 from tests.random_models import MAX_HOLE_SIZE, MEAN, SAMPLE_SIZE, random_model
 
@@ -449,6 +450,135 @@ def test_tiles_of_a_seam_do_not_reach_beyond_the_holes_rim():
 def test_the_seam_of_a_thick_hole_is_treated_in_one_piece():
     rgb, mask = photo(70, 90), hole_mask((70, 90), (20, 32, 20, 34))
     assert seams_of(rgb, mask, 1)[1] == [(14, 16)]
+
+
+# Pixels that are not seen
+
+HIDDEN = {
+    "beside the hole": hole_mask((70, 90), (0, 70, 42, 90)),
+    "a frame": ~hole_mask((70, 90), (4, 66, 9, 76)),
+    "all but two pixels": ~hole_mask((70, 90), (60, 61, 3, 5)),
+    "specks": np.random.default_rng(8).random((70, 90)) < 0.2,
+}
+each_hidden = pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN.keys())
+
+
+@each_hidden
+@pytest.mark.parametrize(("name", "texture"), [("small", None), ("large", None), ("noise", None), ("small", "photo")])
+def test_what_is_hidden_has_no_influence(hidden, name, texture):
+    rgb, mask = photo(70, 90), MASKS[name]
+
+    def fill_of(picture: np.ndarray, hidden: np.ndarray | None = hidden) -> np.ndarray:
+        values, filled_mask = fill_holes(Completer(MODEL), picture, mask, FillOptions(texture=texture), hidden=hidden)
+        np.testing.assert_array_equal(filled_mask, mask)
+        return values
+
+    values = fill_of(rgb)
+    assert np.isfinite(values).all() and (values[~mask] == 0).all() and values[mask].any()
+    other = spoilt(rgb, hidden)
+    np.testing.assert_array_equal(fill_of(other), values)
+    np.testing.assert_array_equal(fill_of(other / np.float32(255)), values)
+    assert (hidden <= mask).all() or np.abs(fill_of(other, hidden=None) - values)[mask].max() > 0.02
+
+
+def test_with_nothing_seen_and_something_to_fill_there_is_an_error_and_without_a_hole_none():
+    rgb, mask = photo(9, 9), hole_mask((9, 9), (2, 5, 2, 5))
+    with pytest.raises(ValueError, match="covers all that can be seen .*nothing is left to complete it from"):
+        fill_holes(Completer(MODEL), rgb, mask, hidden=~mask)
+    values, filled_mask = fill_holes(Completer(MODEL), rgb, np.zeros_like(mask), hidden=np.ones_like(mask))
+    assert not values.any() and not filled_mask.any()
+
+
+# Pictures of more than 8 bits
+
+
+@each_mask
+def test_floats_of_8_bit_levels_are_filled_as_8_bits(mask):
+    rgb = photo(*mask.shape)
+    floats = (rgb / np.float32(255)).astype(np.float32)
+    np.testing.assert_array_equal(filled(floats, mask), filled(rgb, mask))
+
+
+@pytest.mark.parametrize(
+    ("name", "texture"), [("small", "photo"), ("large", "photo"), ("large at the border", None), ("scratch", None)]
+)
+@pytest.mark.parametrize(("low", "high"), [(0.015, 0.017), (0.9, 1), (0.3, 0.3001)])
+def test_fills_of_a_small_range_stay_in_it(name, texture, low, high):
+    mask = MASKS[name]
+    share = np.clip(np.mgrid[:70, :90].sum(0) / 160 + np.random.default_rng(0).normal(0, 0.01, mask.shape), 0, 1)
+    picture = np.repeat((low + (high - low) * share)[..., None], 3, axis=2).astype(np.float32)
+    values = filled(np.where(mask[..., None], 0, picture), mask, texture=texture)
+    error = np.abs(values - picture)[mask] / (high - low)
+    assert error.max() < 1 and error.mean() < 0.3
+    for axis in (0, 1):  # and no step at the rim
+        whole = np.where(mask[..., None], values, picture)
+        steps = np.abs(np.diff(whole, axis=axis)).mean(2) / (high - low)
+        across = np.diff(mask, axis=axis)
+        assert not across.any() or steps[across].mean() < 0.1
+
+
+# Holes that grow
+
+
+@pytest.mark.parametrize("grow", [1, 2, 5])
+@pytest.mark.parametrize("name", ["small", "two near one another", "large at the border", "scratch"])
+def test_grow_fills_what_is_so_near_to_the_hole_as_well(grow, name):
+    rgb, mask = photo(70, 90), MASKS[name]
+    wider = np.zeros_like(mask)
+    for row, column in np.argwhere(mask):
+        rows, columns = np.ogrid[-row : 70 - row, -column : 90 - column]
+        wider |= rows**2 + columns**2 <= grow**2
+    result = fill_holes(Completer(MODEL), rgb, mask, FillOptions(grow=grow))
+    np.testing.assert_array_equal(result.mask, wider)
+    np.testing.assert_array_equal(result.values, filled(rgb, wider))
+    assert not np.array_equal(mask, wider)
+
+
+def test_a_hole_that_has_grown_over_the_whole_picture_is_refused():
+    with pytest.raises(ValueError, match="covers the whole image.*or let it grow less"):
+        filled(photo(9, 9), hole_mask((9, 9), (3, 6, 3, 6)), grow=9)
+    assert not fill_holes(Completer(MODEL), photo(9, 9), np.zeros((9, 9), bool), FillOptions(grow=9)).mask.any()
+
+
+# Dust
+
+
+def smooth_photo(height: int, width: int) -> np.ndarray:
+    """Colours that change slowly, with a little noise."""
+    noise = np.random.default_rng(0).normal(0, 1, (height, width, 3))
+    slow = ndimage.gaussian_filter(noise, (12, 12, 0))
+    return np.rint(np.clip(128 + 900 * slow + 2 * noise, 0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("texture", [None, "photo"])
+def test_dust_is_filled_nearly_as_its_specks_are_one_by_one(monkeypatch, texture):
+    """By a trained network: to one without training it matters more how much it is shown."""
+    rgb, mask = smooth_photo(100, 110), np.zeros((100, 110), bool)
+    for number, (row, column) in enumerate(np.ndindex(4, 4)):
+        side = (3, 4, 6, 8)[(number + row) % 4]
+        mask[3 + 26 * row :, 5 + 26 * column :][:side, :side] = True
+    model = GLCICModel.from_pretrained("glcic-faces-64")
+    model.compute_dtype = torch.float32
+    completer = WatchedCompleter(model)
+    together = filled(rgb, mask, completer=completer, texture=texture)
+    assert not completer.seen
+    monkeypatch.setattr(fill_module, "joined", lambda found, sample_size: list(found))
+    one_by_one = filled(rgb, mask, completer=completer, texture=texture)
+    assert len(completer.seen) == 16
+    difference = 255 * np.abs(together - one_by_one)[mask]
+    error = 255 * np.abs(one_by_one - rgb / 255)[mask]
+    assert 0 < difference.mean() < error.mean() and difference.max() < 16
+
+
+@pytest.mark.parametrize("blend", ["poisson", None])
+def test_dust_with_nothing_seen_beside_it_gets_the_colour_of_what_is_seen(blend):
+    mask, hidden = np.zeros((2, 100, 110), bool)
+    for row, column in np.ndindex(4, 4):
+        mask[5 + 20 * row :, 5 + 20 * column :][:3, :3] = True
+    hidden[:90, :90] = True
+    rgb = np.where((mask | hidden)[..., None], 0, 100 + photo(100, 110) // 8).astype(np.uint8)
+    values = fill_holes(Completer(MODEL), rgb, mask, FillOptions(blend=blend), hidden=hidden).values
+    np.testing.assert_allclose(values[mask], np.tile(rgb[~(mask | hidden)].mean(0) / 255, (mask.sum(), 1)), atol=1e-3)
 
 
 # Patches of the photo

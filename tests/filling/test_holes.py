@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glcic_hub.filling.holes import Hole, find_holes, inside, tiles, view_of
+from glcic_hub.filling.holes import DUST, SMALL, SPECK, THIN, Hole, find_holes, inside, joined, tiles, view_of
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -131,6 +131,112 @@ def test_large_holes_are_reduced_and_scratches_are_not():
     assert only_hole(rectangle_mask((90, 90), slice(10, 73), slice(10, 73)), 32, 16).scale == pytest.approx(16 / 63)
     assert only_hole(rectangle_mask((90, 90), slice(10, 25), slice(10, 25)), 32, 16).scale == 1
     assert only_hole(rectangle_mask((90, 300), slice(10, 12), slice(5, 290)), 32, 16).scale == 1
+
+
+# Specks that are completed together
+
+
+def specks(size: tuple[int, int], step: int, side: int, height: int | None = None) -> np.ndarray:
+    """Squares (or rectangles) on a grid."""
+    mask = np.zeros(size, bool)
+    for top in range(2, size[0] - side, step):
+        for left in range(2, size[1] - side, step):
+            mask[top : top + (height or side), left : left + side] = True
+    return mask
+
+
+def joined_of(mask: np.ndarray, sample_size: int = 64) -> tuple[list[Hole], list[Hole]]:
+    """The holes before and after; every masked pixel is still in one of them."""
+    before = list(find_holes(mask, sample_size, 32))
+    after = joined(before, sample_size)
+    owners = np.zeros(mask.shape, int)
+    for hole in after:
+        assert hole.mask.shape == tuple(s.stop - s.start for s in hole.box)
+        owners[hole.box] += hole.mask
+    np.testing.assert_array_equal(owners, mask.astype(int))
+    return before, after
+
+
+def pixels_shown(holes: list[Hole], sample_size: int) -> int:
+    """Dust is not shown."""
+    holes = [hole for hole in holes if not hole.is_dust]
+    return sum(math.prod(s.stop - s.start + sample_size for s in hole.box) for hole in holes)
+
+
+def test_dust_is_one_hole():
+    mask = specks((200, 300), 30, 4)
+    before, after = joined_of(mask)
+    assert len(before) > 50 and len(after) == 1
+    assert after[0].scale == 1 and after[0].thickness == before[0].thickness
+    rows, columns = np.nonzero(mask)
+    assert after[0].box == (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+
+
+@pytest.mark.parametrize("side", [1, SPECK, SPECK + 1])
+def test_many_specks_are_dust_and_larger_holes_are_not(side):
+    _, after = joined_of(specks((200, 300), 30, side))
+    assert [hole.is_dust for hole in after] == [side <= SPECK]
+
+
+@pytest.mark.parametrize("count", [1, DUST - 1, DUST, DUST + 1])
+def test_from_so_many_specks_on_they_are_dust_however_near_to_one_another_they_are(count):
+    for step in (10, 45):
+        mask = np.zeros((250, 250), bool)
+        for row, column in list(np.ndindex(5, 5))[:count]:
+            mask[9 + step * row :, 9 + step * column :][:3, :3] = True
+        _, after = joined_of(mask)
+        assert [hole.is_dust for hole in after if hole.is_dust] == [True] * (count >= DUST)
+
+
+def _covers(hole: Hole, row: int, column: int) -> bool:
+    return (row, column) in {tuple(at) for at in np.argwhere(hole.mask) + [s.start for s in hole.box]}
+
+
+def test_a_scratch_is_no_dust():
+    mask = specks((200, 300), 30, 4)
+    mask[100:102, 20:60] = True
+    _, after = joined_of(mask)
+    (scratched,) = (hole for hole in after if _covers(hole, 100, 40))
+    assert not scratched.is_dust and sum(hole.is_dust for hole in after) == 1
+
+
+def test_a_few_specks_far_from_one_another_stay_by_themselves():
+    mask = np.zeros((500, 500), bool)
+    mask[10:13, 10:13] = mask[10:13, 400:403] = mask[400:403, 10:13] = True
+    before, after = joined_of(mask)
+    assert len(before) == 3 and after == before
+
+
+@OFTEN
+@given(masks(), st.sampled_from([8, 16, 64]))
+def test_joining_keeps_all_pixels_and_shows_the_network_no_more_of_them(mask, sample_size):
+    before, after = joined_of(mask, sample_size)
+    assert len(after) <= len(before) and pixels_shown(after, sample_size) <= pixels_shown(before, sample_size)
+
+
+@pytest.mark.parametrize("side", [SMALL + 1, 50])
+def test_large_holes_among_dust_stay_by_themselves(side):
+    mask = specks((200, 300), 30, 4)
+    mask[80:150, 80:150] = False
+    mask[90 : 90 + side, 90 : 90 + side] = True
+    _, after = joined_of(mask)
+    assert sorted(hole.mask.sum() == side**2 for hole in after) == [False, True]
+
+
+def test_thin_specks_and_thick_ones_are_not_mixed():
+    mask = specks((200, 300), 40, 5, height=1)
+    mask[:, 270:] = False
+    thick = np.roll(specks((200, 300), 40, 5), 20, axis=1)
+    thick &= np.arange(300) >= 20
+    _, after = joined_of(mask | thick)
+    assert sorted(hole.thickness >= THIN for hole in after) == [False, True]
+    assert {int(hole.mask.sum()) for hole in after} == {int(mask.sum()), int(thick.sum())}
+
+
+def test_on_a_large_scan_no_joined_hole_is_larger_than_what_is_completed_at_once():
+    _, after = joined_of(specks((700, 1300), 40, 4))
+    assert 2 <= len(after) <= 6
+    assert all(s.stop - s.start <= 512 + SMALL for hole in after for s in hole.box)
 
 
 # Tiles

@@ -16,6 +16,7 @@ AUTOMATIC = {
     "model": "glcic-scenes",
     "padding_mask_crop": -1,
     "working_size": -1,
+    "grow": 0,
     "blend": "poisson",
     "texture": "auto",
 }
@@ -98,6 +99,33 @@ def test_samples_between_8_bit_levels_and_alpha_come_back_as_they_were(image, ma
     assert torch.equal(result[..., 3], rgba[..., 3])
     assert torch.equal(result[mask == 0], rgba[mask == 0])
     assert not torch.equal(result[mask == 1], rgba[mask == 1])
+
+
+def test_what_is_transparent_has_no_influence(image, mask):
+    alpha = torch.ones(1, 70, 101, 1)
+    alpha[:, :, 72:90] = 0  # beside the hole
+    given = [torch.cat([torch.where(alpha > 0, image, colour), alpha], dim=-1) for colour in (0.0, 1.0)]
+    results = [complete(rgba, mask) for rgba in given]
+    assert torch.equal(results[0][mask == 1], results[1][mask == 1])
+    for result, rgba in zip(results, given):
+        assert torch.equal(result[mask == 0], rgba[mask == 0])
+    opaque = complete(given[1][..., :3], mask)
+    assert (opaque - results[1][..., :3])[mask == 1].abs().max() > 0.05
+
+
+def test_floats_of_little_contrast_are_filled_with_as_little(image, mask):
+    deep = 0.3 + 0.002 * image
+    result = complete(deep, mask, texture="none")
+    assert result.min() > 0.3 - 0.001 and result.max() < 0.302 + 0.001
+    assert torch.equal(result[mask == 0], deep[mask == 0])
+    step = (result[0, 10, 35:70] - deep[0, 9, 35:70]).abs().mean()  # across the rim
+    assert step < 0.1 * 0.002 and result[mask == 1].std() > 0.05 * 0.002
+
+
+def test_grow_fills_what_is_near_as_well(image, mask):
+    result = complete(image, mask, grow=3)
+    changed = (result != image).any(dim=-1)[0]
+    assert changed[7:10, 35:70].float().mean() > 0.9 and not changed[:7].any()
 
 
 def test_batches_and_single_ones_for_all(image, mask):

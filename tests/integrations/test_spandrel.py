@@ -45,6 +45,10 @@ ours.register(registry=alone, texture=None)
 model = ModelLoader(registry=alone).load_from_file(path)
 complete(model.half(), "half", torch.float16)
 complete(model.bfloat16(), "bfloat16", torch.bfloat16)
+deep = 0.3 + 0.002 * image
+result = ModelLoader(registry=alone).load_from_file(path)(deep, mask)
+assert torch.equal(result.where(mask == 0, 0), deep.where(mask == 0, 0))
+report["deep"] = [result.min().item(), result.max().item(), result[mask.expand_as(result) > 0].std().item()]
 
 def error_of(function, *args):
     try:
@@ -99,6 +103,11 @@ def test_other_weights_need_the_folder_with_their_settings(report, folder, own, 
     assert report["not ours"].startswith("UnsupportedModelError")
     for name, variant in (("own", None), ("own-half", "fp16")):
         assert_completed(np.load(folder / f"{name}.npy"), picture, bool_mask, expected(own, variant=variant))
+
+
+def test_floats_of_little_contrast_are_filled_with_as_little(report):
+    darkest, brightest, spread = report["deep"]
+    assert darkest > 0.3 - 0.001 and brightest < 0.302 + 0.001 and spread > 0.05 * 0.002
 
 
 def test_half_precision(report, folder, picture, bool_mask, expected):
