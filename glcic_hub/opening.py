@@ -106,7 +106,7 @@ def _opened(source: str | os.PathLike | bytes, formats: Collection[str] | None) 
     from PIL import Image, UnidentifiedImageError
 
     def opened(source: str | os.PathLike | bytes) -> Image.Image:
-        known = formats and [name for name in formats if name != "HEIF" or name in Image.OPEN]
+        known = None if formats is None else [name for name in formats if name != "HEIF" or name in Image.OPEN]
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=known)
 
     try:
@@ -163,7 +163,7 @@ def _without_large_chunks(data: bytes) -> tuple[bytes, bytes | None]:
     from PIL import PngImagePlugin
 
     kept, profile, at = [_PNG_SIGNATURE], None, len(_PNG_SIGNATURE)
-    memory = PngImagePlugin.MAX_TEXT_MEMORY
+    memory: float = PngImagePlugin.MAX_TEXT_MEMORY
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         chunk, at = data[at : at + length + 12], at + length + 12

@@ -192,7 +192,7 @@ def _refuse_other_models(component: object) -> None:
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and value >= least
+    return isinstance(value, Integral) and int(value) >= least
 
 
 def _refuse_whole_masks(bool_masks: list[np.ndarray]) -> None:

@@ -69,10 +69,10 @@ def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
 
     from glcic_hub.model import DEFAULT_NAME, GLCICModel, embedded_models
 
-    is_offline = _is_on_the_hub(name) and not _is_hub_reached(name)
+    is_offline = name is not None and _is_on_the_hub(name) and not _is_hub_reached(name)
     try:
-        arguments = {"dtype": getattr(torch, dtype) if dtype else None, "local_files_only": is_offline}
-        return GLCICModel.from_pretrained(name, **arguments)
+        torch_type = getattr(torch, dtype) if dtype else None
+        return GLCICModel.from_pretrained(name, dtype=torch_type, local_files_only=is_offline)
     except LocalEntryNotFoundError as error:
         embedded = ", ".join(embedded_models()) or "none"
         raise FailedWork(
@@ -86,14 +86,14 @@ def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
         raise FailedWork(message) from error
 
 
-def _is_on_the_hub(name: str | None) -> bool:
+def _is_on_the_hub(name: str) -> bool:
     """Whether it can only be a Hub repository."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
     from glcic_hub.model import embedded_models
 
-    if name is None or name in embedded_models() or os.path.isdir(name):
+    if name in embedded_models() or os.path.isdir(name):
         return False
     try:
         validate_repo_id(name)

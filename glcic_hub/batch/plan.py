@@ -141,7 +141,7 @@ def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
 
 def by_key(masks: Sequence[PictureFile], mask_name: str | None = None) -> dict[str, PictureFile]:
     """The masks by their `key`. WrongUse if a photo has two."""
-    mask_of = {}
+    mask_of: dict[str, PictureFile] = {}
     for mask in masks:
         other = mask_of.setdefault(key(mask.name, mask_name), mask)
         if other is not mask:
@@ -175,7 +175,7 @@ def _written_alike(name: str) -> str:
 
 def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> list[str]:
     """The names of the results inside their folder `out`. WrongUse if two images have one."""
-    first_with = {}
+    first_with: dict[str, PictureFile] = {}
     for picture in pictures:
         name = str(PurePosixPath(picture.name).with_suffix(suffix))
         other = first_with.setdefault(name, picture)

@@ -3,10 +3,11 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from glcic_hub.batch.plan import Job
 from glcic_hub.batch.worker import Report, serve
@@ -22,7 +23,9 @@ PATIENCE = 10
 """Seconds that a process has for ending."""
 
 
-def work_off(jobs: Sequence[Job], settings: Settings, processes: int, first_number: int = 0) -> Iterator[Report]:
+def work_off(
+    jobs: Sequence[Job], settings: Settings, processes: int, first_number: int = 0
+) -> Generator[Report, None, None]:
     """Complete all jobs in `processes` processes; yields a report for each, in any order.
 
     The jobs of a process that dies are reported as failed, and the others go on.
@@ -80,7 +83,7 @@ def work_off(jobs: Sequence[Job], settings: Settings, processes: int, first_numb
                 process.join()
 
 
-def _started(settings: Settings, number: int) -> tuple[Connection, multiprocessing.Process]:
+def _started(settings: Settings, number: int) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")  # forked processes cannot use a GPU
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, settings, number), daemon=True)

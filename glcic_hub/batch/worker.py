@@ -77,7 +77,7 @@ class _Worker:
         self.completer = load_completer(self.settings, self.number)
 
     def _read(self, job_number: int, job: Job) -> None:
-        doubts = []
+        doubts: list[str] = []
         picture, hole = read_pair(job.photo, job.mask, self.settings, doubts.append)
         self.network.submit(self._step, job_number, self._complete, job_number, job, picture, hole, tuple(doubts))
 

@@ -29,6 +29,7 @@ def _writable_name(error: UnicodeError) -> tuple[str | bytes, int]:
     Names are bytes, which need not be text: those come out as they are, unless the code page takes no single bytes.
     All else is written as Python escapes it.
     """
+    assert isinstance(error, UnicodeEncodeError)  # nothing is read from stdout
     one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
     with suppress(UnicodeError):
         if not error.encoding.startswith(("utf-16", "utf-32")):

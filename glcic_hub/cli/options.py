@@ -3,6 +3,7 @@
 import argparse
 import functools
 from dataclasses import Field, fields
+from typing import Any
 
 from glcic_hub.filling.options import NONE, FillOptions, choice_names, from_text
 from glcic_hub.formats import WRITABLE
@@ -50,7 +51,8 @@ def add_fill_options(parser: argparse.ArgumentParser) -> None:
 def fill_options_of(args: argparse.Namespace) -> FillOptions:
     """What the flags of `add_fill_options` say."""
     given = {option.name: getattr(args, option.name) for option in fields(FillOptions)}
-    return FillOptions(**{name: None if value == NONE else value for name, value in given.items()})
+    values: dict[str, Any] = {name: None if value == NONE else value for name, value in given.items()}
+    return FillOptions(**values)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -52,11 +52,11 @@ def _layouts() -> Iterator[Layout]:
     flat = [str(3 * i) for i in range(DEPTH + 1)]
     nested = [f"{i}.0" for i in range(DEPTH)] + [str(DEPTH)]
     for place in (1, 2):  # the batch normalisation's; the ReLU has no tensors
-        late = {"norm_comes_last": place == 2}
+        late = place == 2
         norms = [str(3 * i + place) for i in range(DEPTH)]
-        yield Layout("sequential", "a flat nn.Sequential (0, 1, ..., 48)", flat, norms, **late)
+        yield Layout("sequential", "a flat nn.Sequential (0, 1, ..., 48)", flat, norms, norm_comes_last=late)
         norms = [f"{i}.{place}" for i in range(DEPTH)]
-        yield Layout("sequential", "a nested nn.Sequential (0.0, 0.1, ..., 16)", nested, norms, **late)
+        yield Layout("sequential", "a nested nn.Sequential (0.0, 0.1, ..., 16)", nested, norms, norm_comes_last=late)
 
     # liruilong940607/glcic.pytorch, train.py
     groups = {"conv1": 3, "conv2": 3, "conv3": 4, "conv4": 2, "decoder1": 2, "decoder2": 3}

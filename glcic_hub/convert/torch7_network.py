@@ -36,7 +36,7 @@ def flatten(value: Any) -> tuple[dict[str, np.ndarray], list[float] | None]:
     count = 3 * DEPTH + 2
     if not isinstance(modules, dict) or set(modules) != set(range(1, count + 1)):
         raise LayoutError(f"the nn.Sequential is not the {count} modules of a GLCIC completion network")
-    state = {}
+    state: dict[str, np.ndarray] = {}
     for i, layer in enumerate((*COMPLETION_LAYERS, OUTPUT)):
         place = 3 * i  # as the state dict of PyTorch counts; Lua counts from 1
         state |= _convolution(modules[place + 1], str(place), layer)

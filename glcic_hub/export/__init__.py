@@ -78,7 +78,7 @@ def export_onnx(model: "GLCICModel", kind: str, precision: str = "fp32", *, name
 
     op = Graph()
     if kind == "network":
-        inputs = {"image": ("float32", ("batch", 3, "height", "width"))}
+        inputs: dict[str, tuple[str, tuple[int | str, ...]]] = {"image": ("float32", ("batch", 3, "height", "width"))}
         inputs["mask"] = ("float32", ("batch", 1, "height", "width"))
         output = inputs["image"]
         result = add_completion(op, model.network, model.mean, "image", "mask", precision)

@@ -90,7 +90,7 @@ def _widened(op: Graph, box: list[Span], rims: list[str], photo_sides: list[str]
     ]
 
 
-def grow(op: Graph, span: Span, side: str, scale: str, sample_size: int) -> Span:
+def grow(op: Graph, span: Span, side: str, scale: str, sample_size: float) -> Span:
     """`holes.view_of` along one side: start and end of the view, int64 (1,)."""
     start, end = span
     least = op.Div(scalar(op, sample_size), scale)
