@@ -57,6 +57,19 @@ def test_the_licence_beside_the_weights_is_what_their_card_says(name):
     assert (PRETRAINED_DIR / name / "LICENSE").read_text(encoding="utf-8").strip() == about["license_text"].strip()
 
 
+def test_the_workflow_makes_targets_that_exist():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))
+    jobs = workflow["jobs"].values()
+    commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    bounds = workflow["jobs"]["bounds"]["strategy"]["matrix"]["bound"]
+    asked_for = [re.fullmatch(r"(?:sudo )?make (.*)", command)[1] for command in commands]
+    targets = {name.replace("${{ matrix.bound }}", bound) for name in asked_for for bound in bounds}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    made |= {f"compat-{name}" for name in re.findall(r"\.venv-compat-(\w+)/peer\.installed: PEER", makefile)}
+    assert targets <= made
+
+
 BUILD = """
 import sys
 from setuptools import build_meta
