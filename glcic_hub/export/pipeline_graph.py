@@ -1,6 +1,6 @@
 """The way of one image as ONNX nodes: photo and mask of any size in, completed photo out.
 
-It follows `completion.Completer`, with these differences, which keep to what ONNX operators can do:
+It follows `filling.fill` with `texture=None`, with these differences, which keep to what ONNX operators can do:
 
 - **One hole.** The mask is not split: everything is completed at once, in one view around the bounding box of the mask
   and at one scale. Holes far apart in a large photo are therefore shown smaller than the Python pipeline shows them.
@@ -9,6 +9,8 @@ It follows `completion.Completer`, with these differences, which keep to what ON
 - **A bound.** The network's input has at most `view.LONGEST_SIDE` pixels a side. The Python pipeline cuts large holes
   into cells instead.
 - **The seam.** Laplace's equation is solved by a fixed number of multigrid steps (`seam.py`) instead of exactly.
+- **What is known is believed.** Neither a tight mask's rim nor the colours of a grey photo are looked at, and a plain
+  surface is completed like any other; all of that lies in `rim.py`, `colours.py` and `plain.py`.
 - **Masks that leave nothing.** A mask without a hole gives the photo as it is. A mask that covers everything, which the
   Python pipeline refuses, gives what the network makes of no surroundings at all: always the same for one size.
 """

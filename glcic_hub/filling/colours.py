@@ -4,7 +4,7 @@ The colours of grey, sepia and duotone pictures lie on a curve, those of other t
 colour photos only and leaves such curves and planes by a few levels, which the eye sees at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ LEAST_PIXELS = 16
 MOST_PIXELS = 2**16
 """Looked at of a large frame, evenly spread."""
 
-BRIGHTNESS = np.full(3, 1 / 3)
+BRIGHTNESS = (1 / 3, 1 / 3, 1 / 3)
 
 
 def keep_colours(frame: Frame, box: Box) -> None:
@@ -67,7 +67,7 @@ def _to_grey(known: np.ndarray, fill: np.ndarray) -> np.ndarray | None:
     return np.clip(fill.mean(1, keepdims=True), greys.min(), greys.max())
 
 
-def _to_curve(known: np.ndarray, fill: np.ndarray, direction: np.ndarray) -> np.ndarray | None:
+def _to_curve(known: np.ndarray, fill: np.ndarray, direction: Sequence[float]) -> np.ndarray | None:
     """The fill in the known pixels' colours, if these have one colour for each length along a direction; else None."""
     off = np.abs(known - _on_curve(known, direction, known, np.median)).max(1)  # which a few others do not tint
     if np.quantile(off, 1 - OUTLIERS) > CURVE_TOLERANCE:
@@ -75,15 +75,15 @@ def _to_curve(known: np.ndarray, fill: np.ndarray, direction: np.ndarray) -> np.
     return _on_curve(known[off <= CURVE_TOLERANCE], direction, fill, np.mean)
 
 
-def _on_curve(known: np.ndarray, direction: np.ndarray, colours: np.ndarray, middle: Callable) -> np.ndarray:
+def _on_curve(known: np.ndarray, direction: Sequence[float], colours: np.ndarray, middle: Callable) -> np.ndarray:
     """Colours replaced by the middle one of the known pixels at their length along a direction."""
-    along = known @ direction
+    along = known @ np.asarray(direction)
     edges = np.linspace(along.min(), along.max(), max(1, min(PIECES, len(known) // LEAST_PIXELS)) + 1)
     piece = np.clip(np.searchsorted(edges, along, side="right") - 1, 0, len(edges) - 2)
     ends = np.cumsum(np.bincount(piece))[:-1]
     parts = np.split(np.column_stack([along, known])[np.argsort(piece, kind="stable")], ends)
     nodes, *curve = np.stack([middle(part, axis=0) for part in parts if len(part)], axis=1)
-    return np.stack([np.interp(colours @ direction, nodes, channel) for channel in curve], axis=-1)
+    return np.stack([np.interp(colours @ np.asarray(direction), nodes, channel) for channel in curve], axis=-1)
 
 
 def _to_plane(known: np.ndarray, fill: np.ndarray, middle: np.ndarray, normal: np.ndarray) -> np.ndarray | None:

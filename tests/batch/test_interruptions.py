@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, photos, model):
         make_photos(Path(folder), 1)
         out.mkdir(mode=0o555)
         Path(folder).chmod(0o755)
-        nobody = "import os, glcic_hub.cli; os.geteuid() or os.setuid(65534)"
+        nobody = "import locale, os, glcic_hub.batch, glcic_hub.cli; os.geteuid() or os.setuid(65534)"
         code, said, err = batch(Path(folder), "photos", "--masks", "masks", "-o", "out", before=nobody)
         assert (code, said, err) == (1, "", "glcic batch: the folder 'out' is not writable")
         out.chmod(0o755)

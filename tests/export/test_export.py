@@ -72,7 +72,7 @@ def test_wrong_arguments_are_named(model):
 def test_without_onnx_the_error_says_what_to_install(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "glcic_hub.export.graph")
-    with pytest.raises(ImportError, match=r'pip install "glcic-hub\[onnx\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[onnx\]"'):
         export_onnx(model, "network")
 
 

@@ -76,9 +76,10 @@ def test_the_mask_begins_at_128(model, photo):
     )
 
 
-# dB to what the Python pipeline makes of it, in the hole. Strokes are several holes there, and one here.
+# dB to what the Python pipeline makes of it, in the hole. Strokes are several holes there, and one here; known pixels
+# at the rim whose colour does not occur behind them are doubted there, and believed here.
 @pytest.mark.parametrize(
-    ("name", "least"), [("small", 48), ("square", 42), ("corner", 45), ("right half", 38), ("strokes", 27)]
+    ("name", "least"), [("small", 48), ("square", 36), ("corner", 45), ("right half", 38), ("strokes", 27)]
 )
 def test_it_comes_near_to_the_python_pipeline(embedded, complete_exactly, photo, name, least):
     mask = HOLES[name]
@@ -88,7 +89,7 @@ def test_it_comes_near_to_the_python_pipeline(embedded, complete_exactly, photo,
 def test_a_large_hole_comes_near_to_the_python_pipeline(embedded, complete_exactly):
     photo = data.astronaut()
     mask = box((512, 512), slice(100, 350), slice(120, 420))
-    assert psnr(complete_exactly(photo, mask)[mask], by_python(embedded, photo, mask)[mask]) > 35
+    assert psnr(complete_exactly(photo, mask)[mask], by_python(embedded, photo, mask)[mask]) > 32
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp16", 65), ("int8", 45)])

@@ -399,7 +399,7 @@ def test_numbers_below_one_are_refused(capsys, option):
 @pytest.mark.parametrize("module", ["cv2", "torchmetrics.functional.image"])
 def test_missing_package_names_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SystemExit, match=r'pip install "glcic-hub\[train\]"'):
+    with pytest.raises(SystemExit, match=r'pip install "\.\[train\]"'):
         runpy.run_path(evaluate.__file__)
 
 

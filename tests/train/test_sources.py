@@ -29,7 +29,7 @@ def test_damaged_pictures_are_counted_named_and_remembered(tiny_pictures, tmp_pa
     data = shutil.copytree(tiny_pictures, tmp_path / "data")
     (data / "torn.png").write_bytes((data / "coffee.png").read_bytes()[:500])
     run(data, tmp_path / "run", *option, "--max_train_steps", "4")
-    assert capsys.readouterr().err.count("another picture is taken instead: cannot read the picture torn.png") == 1
+    assert capsys.readouterr().err.count("another picture is taken instead: cannot read the image torn.png") == 1
     damaged = json.loads((tmp_path / "run" / RECORD).read_text())["damaged"]
     assert damaged["names"] == ["torn.png"] and damaged["count"] >= 1
     run(data, tmp_path / "run", *option, "--resume_from_checkpoint", "latest")

@@ -3,13 +3,14 @@
 //
 // Colours are Float32Arrays, three channels from 0 to 1 one after the other.
 
-const OUTLIERS = 0.001;
-const CURVE_TOLERANCE = 6 / 255;
-const PLANE_TOLERANCE = 2 / 255;
+const OUTLIERS = 0.01;
+const CURVE_TOLERANCE = 15 / 255;
+const FLAT_TOLERANCE = 2 / 255;
 const PIECES = 64;
 const LEAST_PIXELS = 16;
 export const MOST_PIXELS = 2 ** 16;
-const SQUARINGS = 30; // the matrix to the power of a thousand million: nothing else is left of it
+const BRIGHTNESS = [1 / 3, 1 / 3, 1 / 3];
+const SQUARINGS = 30; // a matrix to the power of a thousand million: nothing else is left of it
 
 /**
  * The colours of a fill brought to those of its surroundings, where these lie on a curve or in a plane; else null.
@@ -19,99 +20,138 @@ const SQUARINGS = 30; // the matrix to the power of a thousand million: nothing 
  */
 export function keptColours(known, fill) {
   if (known.length < 3 * LEAST_PIXELS) return null;
-  return onCurve(known, fill) ?? onPlane(known, fill);
+  const { middle, normal, longest } = axesOf(known);
+  return (
+    onGrey(known, fill) ?? onCurve(known, fill, BRIGHTNESS) ?? onCurve(known, fill, longest) ??
+    onPlane(known, fill, middle, normal)
+  );
 }
 
-/** The fill's brightness in the known pixels' colours, if each brightness has one colour there. */
-function onCurve(known, fill) {
-  const brightness = brightnessOf(known);
-  const count = Math.min(PIECES, Math.floor(brightness.length / LEAST_PIXELS));
-  const least = brightness.reduce((one, other) => Math.min(one, other));
-  const step = (brightness.reduce((one, other) => Math.max(one, other)) - least) / count;
-  const sums = Array.from({ length: count }, () => [0, 0, 0, 0, 0]); // brightness, three channels, pixels
-  brightness.forEach((value, at) => {
-    const piece = step ? Math.min(count - 1, Math.floor((value - least) / step)) : 0;
-    const colour = known.subarray(3 * at, 3 * at + 3);
-    [value, ...colour, 1].forEach((one, number) => (sums[piece][number] += one));
+/** The fill without colour, if the known pixels have none. */
+function onGrey(known, fill) {
+  const greys = lengthsAlong(known, BRIGHTNESS);
+  if (shareOf(apart(known, known.map((_, at) => greys[Math.floor(at / 3)]))) > FLAT_TOLERANCE) return null;
+  const [darkest, brightest] = [greys.reduce((a, b) => Math.min(a, b)), greys.reduce((a, b) => Math.max(a, b))];
+  const own = lengthsAlong(fill, BRIGHTNESS);
+  return fill.map((_, at) => Math.min(brightest, Math.max(darkest, own[Math.floor(at / 3)])));
+}
+
+/** The fill in the known pixels' colours, if these have one colour for each length along a direction. */
+function onCurve(known, fill, direction) {
+  const off = apart(known, onNodes(nodesOf(known, direction, median), known, direction));
+  if (shareOf(off) > CURVE_TOLERANCE) return null;
+  const kept = known.filter((_, at) => off[Math.floor(at / 3)] <= CURVE_TOLERANCE);
+  return onNodes(nodesOf(kept, direction, mean), fill, direction);
+}
+
+/** The middle [length, ...colour] of the pixels in each piece of their range along a direction. */
+function nodesOf(known, direction, middle) {
+  const along = lengthsAlong(known, direction);
+  const count = Math.max(1, Math.min(PIECES, Math.floor(along.length / LEAST_PIXELS)));
+  const least = along.reduce((one, other) => Math.min(one, other));
+  const step = (along.reduce((one, other) => Math.max(one, other)) - least) / count;
+  const pieces = Array.from({ length: count }, () => [[], [], [], []]);
+  along.forEach((value, at) => {
+    const piece = pieces[step ? Math.min(count - 1, Math.floor((value - least) / step)) : 0];
+    piece[0].push(value);
+    for (let channel = 0; channel < 3; channel++) piece[1 + channel].push(known[3 * at + channel]);
   });
-  const nodes = sums.filter((sum) => sum[4]).map((sum) => sum.slice(0, 4).map((one) => one / sum[4]));
-  const brought = (colours) => {
-    const result = new Float32Array(colours.length);
-    brightnessOf(colours).forEach((value, at) => result.set(between(nodes, value), 3 * at));
-    return result;
-  };
-  return isNear(known, brought(known), CURVE_TOLERANCE) ? brought(fill) : null;
+  return pieces.filter((piece) => piece[0].length).map((piece) => piece.map(middle));
 }
 
-function brightnessOf(colours) {
-  return Float32Array.from({ length: colours.length / 3 }, (_, at) => {
-    return (colours[3 * at] + colours[3 * at + 1] + colours[3 * at + 2]) / 3;
-  });
+function onNodes(nodes, colours, direction) {
+  const result = new Float32Array(colours.length);
+  lengthsAlong(colours, direction).forEach((value, at) => result.set(between(nodes, value), 3 * at));
+  return result;
 }
 
-/** The colour at a brightness, on straight lines between nodes [brightness, ...colour]; the ends go on. */
-function between(nodes, brightness) {
+/** The colour at a length, on straight lines between nodes [length, ...colour]; the ends go on. */
+function between(nodes, length) {
   let [low, high] = [0, nodes.length - 1];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (nodes[middle][0] <= brightness) low = middle;
+    if (nodes[middle][0] <= length) low = middle;
     else high = middle;
   }
-  const apart = nodes[high][0] - nodes[low][0];
-  const share = apart ? Math.min(1, Math.max(0, (brightness - nodes[low][0]) / apart)) : 0;
+  const gap = nodes[high][0] - nodes[low][0];
+  const share = gap ? Math.min(1, Math.max(0, (length - nodes[low][0]) / gap)) : 0;
   return [1, 2, 3].map((at) => nodes[low][at] + share * (nodes[high][at] - nodes[low][at]));
 }
 
-/** The fill projected onto the known pixels' plane of colours, if they have one. */
-function onPlane(known, fill) {
-  const middle = [0, 1, 2].map((channel) => {
-    let sum = 0;
-    for (let at = channel; at < known.length; at += 3) sum += known[at];
-    return sum / (known.length / 3);
-  });
-  const normal = normalOf(known, middle);
+/** The fill projected onto the plane through a colour and across a normal, if the known pixels lie in it. */
+function onPlane(known, fill, middle, normal) {
   const brought = (colours) => {
     const result = new Float32Array(colours.length);
     for (let at = 0; at < colours.length; at += 3) {
-      const colour = colours.subarray(at, at + 3);
-      const height = normal.reduce((sum, one, channel) => sum + one * (colour[channel] - middle[channel]), 0);
-      result.set(colour.map((value, channel) => value - height * normal[channel]), at);
+      let height = 0;
+      for (let c = 0; c < 3; c++) height += normal[c] * (colours[at + c] - middle[c]);
+      for (let c = 0; c < 3; c++) result[at + c] = colours[at + c] - height * normal[c];
     }
     return result;
   };
-  if (!isNear(known, brought(known), PLANE_TOLERANCE)) return null;
+  if (shareOf(apart(known, brought(known))) > FLAT_TOLERANCE) return null;
   return brought(fill).map((value) => Math.min(1, Math.max(0, value)));
 }
 
-/** The direction, a unit vector, in which colours differ least. */
-function normalOf(colours, middle) {
+function lengthsAlong(colours, direction) {
+  const result = new Float64Array(colours.length / 3);
+  colours.forEach((value, at) => (result[Math.floor(at / 3)] += value * direction[at % 3]));
+  return result;
+}
+
+/** The middle colour, and the directions, unit vectors, in which colours differ least and most. */
+function axesOf(colours) {
+  const middle = [0, 0, 0];
+  colours.forEach((value, at) => (middle[at % 3] += value / (colours.length / 3)));
   const products = [0, 1, 2].map(() => [0, 0, 0]);
   for (let at = 0; at < colours.length; at += 3) {
-    const [red, green, blue] = middle.map((value, channel) => colours[at + channel] - value);
-    [red, green, blue].forEach((one, row) => [red, green, blue].forEach((other, column) => {
-      products[row][column] += one * other;
-    }));
+    for (let row = 0; row < 3; row++) {
+      const off = colours[at + row] - middle[row];
+      for (let column = 0; column < 3; column++) products[row][column] += off * (colours[at + column] - middle[column]);
+    }
   }
   const trace = products[0][0] + products[1][1] + products[2][2];
-  // Of this matrix it is the direction that grows most; the others vanish beside it as powers are taken.
-  let matrix = products.map((line, row) => line.map((value, column) => (row === column ? trace : 0) - value));
+  const turned = products.map((line, row) => line.map((value, column) => (row === column ? trace : 0) - value));
+  return { middle, normal: strongestOf(turned), longest: strongestOf(products) };
+}
+
+/** The direction that a matrix stretches most: the others vanish beside it as powers are taken. */
+function strongestOf(matrix) {
   for (let turn = 0; turn < SQUARINGS; turn++) {
-    const largest = Math.max(...matrix.flat().map(Math.abs));
+    const largest = Math.max(...matrix.flat().map(Math.abs)) || 1;
     const scaled = matrix.map((line) => line.map((value) => value / largest));
     matrix = scaled.map((line) => [0, 1, 2].map((column) => {
       return line.reduce((sum, value, at) => sum + value * scaled[at][column], 0);
     }));
   }
-  const [longest] = matrix.sort((one, other) => Math.hypot(...other) - Math.hypot(...one));
-  return longest.map((value) => value / Math.hypot(...longest));
+  const [longest] = [...matrix].sort((one, other) => Math.hypot(...other) - Math.hypot(...one));
+  return longest.map((value) => value / (Math.hypot(...longest) || 1));
 }
 
-/** Whether all but a few colours are changed by no more than a tolerance, in any channel. */
-function isNear(colours, others, tolerance) {
-  const apart = Float64Array.from({ length: colours.length / 3 }, (_, at) => {
-    return Math.max(...[0, 1, 2].map((channel) => Math.abs(colours[3 * at + channel] - others[3 * at + channel])));
-  }).sort();
-  const place = (1 - OUTLIERS) * (apart.length - 1);
-  const [before, after] = [apart[Math.floor(place)], apart[Math.ceil(place)]];
-  return before + (place % 1) * (after - before) <= tolerance;
+/** How far colours are apart, each in the channel where it is most. */
+function apart(colours, others) {
+  const result = new Float64Array(colours.length / 3);
+  colours.forEach((value, at) => {
+    const number = Math.floor(at / 3);
+    result[number] = Math.max(result[number], Math.abs(value - others[at]));
+  });
+  return result;
+}
+
+/** What all but the outliers do not exceed. */
+function shareOf(differences) {
+  const sorted = differences.slice().sort();
+  const place = (1 - OUTLIERS) * (sorted.length - 1);
+  const [before, after] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return before + (place % 1) * (after - before);
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function median(values) {
+  const sorted = Float64Array.from(values).sort();
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
