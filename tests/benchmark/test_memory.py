@@ -23,7 +23,7 @@ class Allocates:
 
 
 @pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="the memory is measured on Linux only")
-@pytest.mark.parametrize("megabytes", [20, 200])
+@pytest.mark.parametrize("megabytes", [50, 200])  # what is below 32 may come from memory that malloc has kept
 def test_the_memory_is_what_the_completion_needs_above_what_was_held(megabytes):
     above, whole = memory.peak_of(Allocates(megabytes), NOTHING, NOTHING)
     assert abs(above / 1e6 - megabytes) < 5
