@@ -270,8 +270,8 @@ def test_blends_differ_at_the_rim(name):
 @pytest.mark.parametrize(
     ("picture", "mask", "message"),
     [
-        (np.zeros((9, 8, 3)), np.eye(9, 8, dtype=bool), r"picture must be uint8 or float32 .*; got float64"),
-        (np.zeros((9, 8), np.uint8), np.eye(9, 8, dtype=bool), r"picture must be uint8 or .* got uint8 \(9, 8\)"),
+        (np.zeros((9, 8, 3)), np.eye(9, 8, dtype=bool), r"image must be uint8 or float32 .*; got float64"),
+        (np.zeros((9, 8), np.uint8), np.eye(9, 8, dtype=bool), r"image must be uint8 or .* got uint8 \(9, 8\)"),
         (photo(9, 8), np.eye(9, 8, dtype=np.uint8), r"mask must be bool \(9, 8\); got uint8 \(9, 8\)"),
         (photo(9, 8), np.eye(8, 9, dtype=bool), r"mask must be bool \(9, 8\); got bool \(8, 9\)"),
     ],
@@ -568,6 +568,16 @@ def test_dust_is_filled_nearly_as_its_specks_are_one_by_one(monkeypatch, texture
     difference = 255 * np.abs(together - one_by_one)[mask]
     error = 255 * np.abs(one_by_one - rgb / 255)[mask]
     assert 0 < difference.mean() < error.mean() and difference.max() < 16
+
+
+def test_dust_has_the_seam_of_what_is_around_it_whatever_blend_says():
+    """There is nothing else to fill it with."""
+    rgb, mask = smooth_photo(100, 110), np.zeros((100, 110), bool)
+    for row, column in np.ndindex(4, 4):
+        mask[5 + 20 * row :, 5 + 20 * column :][:3, :3] = True
+    values = filled(rgb, mask, blend=None)
+    np.testing.assert_array_equal(values, filled(rgb, mask))
+    assert 255 * np.abs(values - rgb / 255)[mask].mean() < 4
 
 
 @pytest.mark.parametrize("blend", ["poisson", None])
