@@ -456,7 +456,7 @@ def test_the_seam_of_a_thick_hole_is_treated_in_one_piece():
 
 HIDDEN = {
     "beside the hole": hole_mask((70, 90), (0, 70, 42, 90)),
-    "a frame": ~hole_mask((70, 90), (4, 66, 9, 76)),
+    "a frame": ~hole_mask((70, 90), (4, 66, 24, 76)),
     "all but two pixels": ~hole_mask((70, 90), (60, 61, 3, 5)),
     "specks": np.random.default_rng(8).random((70, 90)) < 0.2,
 }
@@ -478,8 +478,7 @@ def test_what_is_hidden_has_no_influence(hidden, name, texture):
     other = spoilt(rgb, hidden)
     np.testing.assert_array_equal(fill_of(other), values)
     np.testing.assert_array_equal(fill_of(other / np.float32(255)), values)
-    is_reached = name != "small" or texture or (hidden & ~mask)[9:41, 20:52].any()  # by the view of 32 x 32
-    assert (hidden <= mask).all() or not is_reached or np.abs(fill_of(other, hidden=None) - values)[mask].max() > 0.02
+    assert (hidden <= mask).all() or np.abs(fill_of(other, hidden=None) - values)[mask].max() > 0.02
 
 
 def test_with_nothing_seen_and_something_to_fill_there_is_an_error_and_without_a_hole_none():
@@ -571,6 +570,16 @@ def test_dust_is_filled_nearly_as_its_specks_are_one_by_one(monkeypatch, texture
     assert 0 < difference.mean() < error.mean() and difference.max() < 16
 
 
+def test_dust_has_the_seam_of_what_is_around_it_whatever_blend_says():
+    """There is nothing else to fill it with."""
+    rgb, mask = smooth_photo(100, 110), np.zeros((100, 110), bool)
+    for row, column in np.ndindex(4, 4):
+        mask[5 + 20 * row :, 5 + 20 * column :][:3, :3] = True
+    values = filled(rgb, mask, blend=None)
+    np.testing.assert_array_equal(values, filled(rgb, mask))
+    assert 255 * np.abs(values - rgb / 255)[mask].mean() < 4
+
+
 @pytest.mark.parametrize("blend", ["poisson", None])
 def test_dust_with_nothing_seen_beside_it_gets_the_colour_of_what_is_seen(blend):
     mask, hidden = np.zeros((2, 100, 110), bool)
@@ -579,7 +588,7 @@ def test_dust_with_nothing_seen_beside_it_gets_the_colour_of_what_is_seen(blend)
     hidden[:90, :90] = True
     rgb = np.where((mask | hidden)[..., None], 0, 100 + photo(100, 110) // 8).astype(np.uint8)
     values = fill_holes(Completer(MODEL), rgb, mask, FillOptions(blend=blend), hidden=hidden).values
-    np.testing.assert_allclose(values[mask], np.tile(rgb[~(mask | hidden)].mean(0) / 255, (mask.sum(), 1)), atol=0.01)
+    np.testing.assert_allclose(values[mask], np.tile(rgb[~(mask | hidden)].mean(0) / 255, (mask.sum(), 1)), atol=5e-3)
 
 
 # Patches of the photo

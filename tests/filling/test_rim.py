@@ -89,6 +89,16 @@ def test_what_crosses_the_edge_of_the_hole_belongs_to_the_photo(width):
     assert not doubted(values, hole).any()
 
 
+def test_flowers_at_the_edge_of_the_hole_are_believed():
+    """Now and then one that has a colour of its own; an object would be left all along."""
+    values, hole = lawn(), distance < 25
+    beside = (distance >= 25) & (distance < 27)
+    angle = np.arctan2(*np.mgrid[-60:60, -60:60])
+    flowers = beside & (np.abs(angle * 25 % 20 - 10) < 1)
+    values[flowers] = RED
+    assert flowers.sum() > 10 and not doubted(values, hole).any()
+
+
 def test_an_edge_of_the_photo_beside_the_hole_is_believed():
     """A wall that begins there and goes on is no remainder."""
     values, hole = lawn(), np.zeros((SIZE, SIZE), bool)
