@@ -21,7 +21,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 import glcic_hub
-from glcic_hub import cli, demo
+from glcic_hub import bar, cli, demo
 from glcic_hub.cli import texts
 from glcic_hub.cli.options import DTYPES
 from glcic_hub.filling import fill as fill_module
@@ -431,6 +431,21 @@ class TestInpaint:
         assert opened(out).mode == "RGB"
         if mode == "RGB":
             np.testing.assert_array_equal(np.asarray(opened(out)), samples(3))
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stderr", [Terminal, io.StringIO])
+def test_a_terminal_shows_a_bar_and_nothing_else_gets_one(tmp_path, photo, mask, tiny_model, monkeypatch, stderr):
+    monkeypatch.setattr(bar, "SECONDS", 0)
+    monkeypatch.setattr(sys, "stderr", stderr())
+    assert run("inpaint", photo, mask, "-o", tmp_path / "out.png", "--model", tiny_model) == 0
+    assert ("completing:" in sys.stderr.getvalue()) == (stderr is Terminal)
 
 
 class TestDoubtfulMasks:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     picture, hole = read_pair(photo, mask, settings, functools.partial(say, args))
     if hole.any():
         completer = load_completer(settings)
-        with share_bar() as show:
+        with share_bar(disable=None) as show:  # None: only a terminal shows it, files and programs do not get it
             result = complete(completer, picture, hole, settings, show)
     else:
         say(args, "the mask is empty: there is nothing to fill, so the image is written as it is")
