@@ -259,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how many, each with one thread (default: one a core of the cluster, or four a GPU)",
     )
     options.add_filling(parser)
+    options.add_reading(parser)
     parser.set_defaults(command="ray", run=run)
     return parser
 
