@@ -20,6 +20,7 @@ IPTC = 0x0404
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _RAW_PROFILE = "Raw profile type "  # the keyword of ImageMagick's texts, with the kind behind it
 
+_XMP_TAG, _PHOTOSHOP_TAG = 0x02BC, 0x8649
 _INNER = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _TIFF_TAGS = {
     *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x011D, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x013E, 0x013F),
@@ -76,6 +77,23 @@ def photoshop_blocks(blocks: dict[int, bytes]) -> list[bytes]:
     ]
 
 
+def tiff_tags(exif: bytes | None, xmp: bytes | None, blocks: list[bytes]) -> Image.Exif:
+    """The tags of a TIFF file with EXIF data (orientation included), XMP data and Photoshop's blocks."""
+    tags = Image.Exif()
+    with suppress(Exception), warnings_off():  # damaged EXIF data raise many kinds
+        stored = Image.Exif()
+        stored.load(exif or b"")
+        orientation = stored.get(ORIENTATION_TAG)
+        tags = _about_the_image(stored)
+        if orientation in range(1, 9):
+            tags[ORIENTATION_TAG] = orientation
+    if xmp:
+        tags[_XMP_TAG] = xmp
+    if blocks:
+        tags[_PHOTOSHOP_TAG] = b"".join(blocks)
+    return tags
+
+
 def _of_raw_profile(kind: str, text: str) -> tuple[str | None, object]:
     """The entry of `info` that is in a text of ImageMagick: a line with the kind, one with the length, then digits."""
     lines = text.split("\n")
@@ -126,14 +144,20 @@ def _blocks(data: bytes) -> dict[int, bytes]:
 def _exif_of_tiff(image: Image.Image) -> bytes | None:
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data raise many kinds
-        stored = image.getexif()
-        values = {tag: stored[tag] for tag in sorted(_TIFF_TAGS.intersection(stored))}
-        for inner in _INNER:
-            values[inner] = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
-        for tag, value in values.items():
-            if value and _can_be_written(tag, value):
-                kept[tag] = value
+        kept = _about_the_image(image.getexif())
     return kept.tobytes() if kept else None
+
+
+def _about_the_image(stored: Image.Exif) -> Image.Exif:
+    """The tags that say nothing about how the samples lie in a file, and can be written."""
+    kept = Image.Exif()
+    values = {tag: stored[tag] for tag in sorted(_TIFF_TAGS.intersection(stored))}
+    for inner in _INNER:
+        values[inner] = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
+    for tag, value in values.items():
+        if value and _can_be_written(tag, value):
+            kept[tag] = value
+    return kept
 
 
 def _can_be_written(tag: int, value: object) -> bool:

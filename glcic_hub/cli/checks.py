@@ -42,9 +42,9 @@ def format_of(out: Path) -> str:
 
 
 def check_quality(quality: int | None, file_format: str) -> None:
-    """PNG has none."""
-    if file_format == "PNG" and quality is not None:
-        raise WrongUse("--quality is for .jpg and .webp; PNG is always exact")
+    """Formats that are always exact have none."""
+    if file_format in ("PNG", "TIFF") and quality is not None:
+        raise WrongUse(f"--quality is for .jpg and .webp; {file_format} is always exact")
 
 
 def check_is_readable(path: Path, wanted: str = "an image") -> None:
