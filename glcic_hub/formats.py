@@ -56,7 +56,11 @@ _LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383, "TIFF": 2**31 -
 
 
 def check_fits(image: "Image.Image", file_format: str) -> None:
-    """ValueError if the format (a value of `WRITABLE`) cannot hold the image; the message says which one can."""
+    """Check that the format (a value of `WRITABLE`) can hold the image.
+
+    Raises:
+        ValueError: it cannot; the message says which one can.
+    """
     from glcic_hub import images, masks
 
     if image.mode in images.SIXTEEN_BIT_MODES:
@@ -82,7 +86,10 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     """The bytes of an image file, with what is known about the image of `image`, as far as the format holds it.
 
     `file_format` is a value of `WRITABLE`; `check_fits` has passed the image for it. `quality` is 1 to 100; without
-    it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
+    it JPEG has `JPEG_QUALITY`, and WebP is lossless.
+
+    Raises:
+        ValueError: Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
     options = _metadata(image, file_format)

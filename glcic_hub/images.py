@@ -94,10 +94,13 @@ class Picture:
         """The image at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
 
         At its own size the image itself is returned, with all its data. Otherwise `dpi` and `icc_profile` of
-        RGB images are kept. ValueError if a side is below 1.
+        RGB images are kept.
 
         hidden: bool (H, W); colours there, and where nobody sees them, have no influence: the nearest other pixel's
         take their place.
+
+        Raises:
+            ValueError: a side is below 1.
         """
         if height < 1 or width < 1:
             raise ValueError(f"height and width must be at least 1, got height={height} and width={width}")
@@ -136,7 +139,8 @@ class Picture:
         "np": (H, W, 3) in [0, 1], upright, without alpha; the float dtype that came in, else float32.
         "pt": the same as a (3, H, W) tensor on the CPU.
 
-        ValueError for another output_type, or if fill or mask is not of the image's size.
+        Raises:
+            ValueError: `output_type` is another one, or fill or mask is not of the image's size.
         """
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f'output_type is {output_type!r}; it must be one of "pil", "np" and "pt"')
@@ -207,7 +211,9 @@ def read(image: ImageLike) -> Picture:
     a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL images of
     modes I and I;16 have 16 bits: 65535 is white. Those of mode F have any range, which becomes [0, 1]; NaN is unknown.
 
-    ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not an image.
+    Raises:
+        ValueError, TypeError: it is none of these.
+        OSError: a file is missing, damaged or not an image.
     """
     if isinstance(image, (Image.Image, str, os.PathLike)):
         return _from_image(load_image(image))
@@ -221,8 +227,11 @@ def read(image: ImageLike) -> Picture:
 def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
     """diffusers' `PipelineImageInput`: one image, a batch, or a list or tuple of images and batches.
 
-    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which image of
-    several is wrong (counted from 0). ValueError if there is no image. A warning names a file with several frames.
+    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). A warning names a file with
+    several frames.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`, with the number of the image (from 0), or there is no image.
     """
     if is_batch(images) or isinstance(images, (list, tuple)):
         images = [one for item in images for one in (item if is_batch(item) else [item])]
@@ -249,7 +258,9 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     """A PIL image with its samples in memory; of a file (its path or its bytes) with all that is known about it in
     `info` (`metadata.gathered`).
 
-    ValueError if it is too large, a pipe or device, or needs another package; OSError if it cannot be read.
+    Raises:
+        ValueError: it is too large, a pipe or device, or needs another package.
+        OSError: it cannot be read.
     """
     is_file = not isinstance(image, Image.Image)
     is_path = is_file and not isinstance(image, bytes)
@@ -326,7 +337,8 @@ def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
 def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
     """The same samples and axes as an array in native byte order; bfloat16 becomes float32, which holds it exactly.
 
-    TypeError for tensors that NumPy cannot hold (sparse, quantized, float8, without data, ...); `what` names them.
+    Raises:
+        TypeError: NumPy cannot hold such tensors (sparse, quantized, float8, without data, ...); `what` names them.
     """
     if isinstance(array, torch.Tensor):
         try:
@@ -340,7 +352,11 @@ def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
 
 
 def check_unit_range(values: np.ndarray, what: str) -> None:
-    """ValueError unless all of `values` (floats) are finite and in [0, 1]; `what` names them in the message."""
+    """Check that all of `values` (floats) are finite and in [0, 1].
+
+    Raises:
+        ValueError: they are not; `what` names them in the message.
+    """
     if not np.isfinite(values).all():
         raise ValueError(f"{what} has NaN or infinite values; replace them with numbers in [0, 1]")
     low, high = values.min(), values.max()
@@ -353,7 +369,11 @@ def check_unit_range(values: np.ndarray, what: str) -> None:
 
 @contextmanager
 def errors_naming(what: str) -> Iterator[None]:
-    """Puts `what` in front of the message of an OSError, TypeError or ValueError raised inside; an `errno` is kept."""
+    """Puts `what` in front of the message of an OSError, TypeError or ValueError raised inside; an `errno` is kept.
+
+    Raises:
+        OSError, TypeError, ValueError: one was raised inside.
+    """
     try:
         yield
     except (OSError, TypeError, ValueError) as error:

@@ -49,7 +49,11 @@ def read(mask: ImageLike, size: Size, invert: bool = False) -> np.ndarray:
 
 
 def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[np.ndarray, str | None]:
-    """As `read`, and what it would warn about: one sentence, or None."""
+    """As `read`, and what it would warn about: one sentence, or None.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`.
+    """
     orientation = 1
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
@@ -71,8 +75,11 @@ def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> l
     """One bool array (H, W) for each of the images whose (height, width) are `sizes`.
 
     masks: a single mask for all images, a batch with one for each, an array (B, H, W[, 1]) or a tensor
-    (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions. Errors are those of
-    `read`, with the number of the image (from 0), and a ValueError if there are not as many masks as images.
+    (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`, with the number of the image (from 0), or there are not as many
+            masks as images.
     """
     if not (isinstance(masks, (list, tuple)) or _is_batch(masks, sizes)):
         masks = [masks] * len(sizes)
@@ -109,7 +116,11 @@ def draw_mask(
 def drawn(
     size: Size, boxes: Sequence[Sequence[int]] = (), polygons: Sequence[Sequence[Sequence[float]]] = ()
 ) -> np.ndarray:
-    """`draw_mask` for an image of this (height, width)."""
+    """`draw_mask` for an image of this (height, width).
+
+    Raises:
+        ValueError: as of `draw_mask`.
+    """
     mask = np.zeros(size, bool)
     for box in boxes:
         if len(box) != 4 or min(box[2:]) < 1:
@@ -153,7 +164,10 @@ def random_boxes(
     then the corner uniformly from those that leave `margin` pixels to every border. `generator` is on the CPU.
 
     Returns the masks, bool (count, 1, H, W), True inside the rectangle, and the rectangles, int64 (count, 4) as
-    (top, left, height, width). ValueError if the largest rectangle does not fit.
+    (top, left, height, width).
+
+    Raises:
+        ValueError: the largest rectangle does not fit.
     """
     low, high = side_range
     if not 1 <= low <= high or margin < 0:

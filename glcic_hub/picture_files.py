@@ -136,7 +136,8 @@ def decode_picture(data: bytes) -> "Image.Image":
 
     Nobody sees what colours such pixels have, so nobody is to learn from them.
 
-    OSError if it is damaged, too large, of none of the formats `READABLE`, or nearly all of it is transparent.
+    Raises:
+        OSError: it is damaged, too large, of none of the formats `READABLE`, or nearly all of it is transparent.
     """
     from PIL import Image
 
@@ -176,7 +177,11 @@ def _largest_square(rgb: "np.ndarray", hidden: "np.ndarray") -> "np.ndarray":
 
 
 def opened(data: bytes) -> "Image.Image":
-    """The image in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
+    """The image in an encoded file of one of the formats `READABLE`, its samples not yet decoded.
+
+    Raises:
+        OSError: it is of none of them, or damaged.
+    """
     from PIL import UnidentifiedImageError
 
     from glcic_hub.opening import CannotRead, open_image, warnings_off

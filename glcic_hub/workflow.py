@@ -63,7 +63,11 @@ class Shapes:
 
 
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
-    """The model of `Settings.model` in the type of `Settings.dtype`."""
+    """The model of `Settings.model` in the type of `Settings.dtype`.
+
+    Raises:
+        FailedWork: there is none, or it does not load.
+    """
     import torch
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -126,7 +130,11 @@ def load_completer(settings: Settings, number: int = 0) -> "Completer":
 
 
 def device_of(settings: Settings, number: int = 0) -> "torch.device":
-    """The device of `Settings.device`; `number` chooses among several of its kind."""
+    """The device of `Settings.device`; `number` chooses among several of its kind.
+
+    Raises:
+        WrongUse: there is no such device.
+    """
     from glcic_hub.device import choose_device
 
     try:
@@ -145,6 +153,9 @@ def read_pair(
 
     Without a mask's file the transparency is the mask, and the image comes without it. What is doubtful about a mask
     (`masks.read_with_doubt`, `MOSTLY`) goes to `tell` in one sentence; where it leaves nothing to do it is an error.
+
+    Raises:
+        WrongUse: a file cannot be used, or the format cannot hold the image.
     """
     with pixel_limit(settings.max_megapixels):
         picture, bool_mask, doubt = _read(photo, mask, settings.invert)
@@ -208,7 +219,12 @@ def complete(
     settings: Settings,
     progress: Callable[[float], object] | None = None,
 ) -> "Image.Image":
-    """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
+    """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`.
+
+    Raises:
+        WrongUse: the mask leaves nothing to complete it from.
+        FailedWork: there is not enough memory.
+    """
     from glcic_hub.filling.fill import fill
 
     try:
@@ -224,7 +240,11 @@ def complete(
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:
-    """The result as the bytes of a file."""
+    """The result as the bytes of a file.
+
+    Raises:
+        WrongUse: the image cannot be encoded.
+    """
     try:
         return encoded(image, settings.file_format, settings.quality)
     except ValueError as error:

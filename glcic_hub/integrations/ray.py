@@ -168,7 +168,7 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
         jobs: at least one, each with a result of its own.
         processes: how many; None: one for each core, or some for each GPU.
         settings: the same for all.
-        folders: `photos`, `masks` and `out`, which every machine of the cluster can open.
+        **folders: `photos`, `masks` and `out`, which every machine of the cluster can open.
 
     Raises:
         FailedWork: no more jobs can be done.
@@ -203,7 +203,11 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
 
 @contextmanager
 def writing(folder: Folder, name: str) -> Iterator[None]:
-    """An OSError inside becomes a FailedWork that names the file."""
+    """An OSError inside becomes a FailedWork that names the file.
+
+    Raises:
+        FailedWork: there was one.
+    """
     try:
         yield
     except OSError as error:
