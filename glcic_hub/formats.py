@@ -197,8 +197,8 @@ def _for_png(xmp: bytes | None, blocks: list[bytes], info: dict) -> "PngImagePlu
 
     chunks = PngInfo()
     for kind, numbers, layout in (
-        (b"gAMA", [info.get("gamma")], ">I"),
-        (b"cHRM", info.get("chromaticity"), ">8I"),
+        (b"gAMA", [info["gamma"]] if "gamma" in info else [], ">I"),
+        (b"cHRM", info.get("chromaticity", []), ">8I"),
     ):
         with suppress(TypeError, ValueError, OverflowError, struct.error):  # there is none, or nonsense
             chunks.add(kind, struct.pack(layout, *(round(number * 100_000) for number in numbers)))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from glcic_hub.errors import quoted, reason
 from glcic_hub.formats import READABLE
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 LEAST_SQUARE = 16
 """Side, in pixels, of what must be visible of an image with transparent parts: of less there is nothing to learn."""
+
+
+class Source(Protocol):
+    """An encoded image, wherever it lies."""
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+
+    def load(self) -> "Image.Image":
+        """The image as it is stored, its samples in memory; OSError or ValueError if it cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
 from glcic_hub.opening import pixel_limit
-from glcic_hub.picture_files import PictureFile
+from glcic_hub.picture_files import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,8 +144,8 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
 
 
 def read_pair(
-    photo: PictureFile,
-    mask: PictureFile | Shapes | None,
+    photo: Source,
+    mask: Source | Shapes | None,
     settings: Settings,
     tell: Callable[[str], object] = warnings.warn,
 ) -> "tuple[Picture, np.ndarray]":
@@ -168,9 +168,7 @@ def read_pair(
     return picture, bool_mask
 
 
-def _read(
-    photo: PictureFile, mask: PictureFile | Shapes | None, invert: bool
-) -> "tuple[Picture, np.ndarray, str | None]":
+def _read(photo: Source, mask: Source | Shapes | None, invert: bool) -> "tuple[Picture, np.ndarray, str | None]":
     """Picture, mask, and what is doubtful about the mask."""
     from glcic_hub import images, masks
 
@@ -191,7 +189,7 @@ def _read(
     return picture, *_mask_of(mask, picture.size, invert)
 
 
-def _mask_of(mask: PictureFile | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":
+def _mask_of(mask: Source | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":
     """As `masks.read_with_doubt`; the doubt names the file."""
     from glcic_hub import masks
 
@@ -252,7 +250,7 @@ def file_of(image: "Image.Image", settings: Settings) -> bytes:
 
 
 @contextmanager
-def _naming(file: PictureFile) -> Iterator[None]:
+def _naming(file: Source) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError) as error:

@@ -60,7 +60,8 @@ def work_off(
             in_hand[connection] = set()
             feed(connection)
         while in_hand:
-            for connection in wait(list(in_hand)):
+            ready = wait(list(in_hand))
+            for connection in [one for one in in_hand if one in ready]:
                 try:
                     report = connection.recv()
                 except (EOFError, OSError):

@@ -177,8 +177,8 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
     context.enable_progress_bars = False
     context.max_consecutive_actor_init_deaths = ATTEMPTS - 1
     rows = [
-        # as bytes, because Ray's texts are text, which names of files need not be
-        {"job": number} | dict(zip(NAMES, map(os.fsencode, (job.photo.name, job.mask.name, job.out))))
+        # As bytes, because Ray's texts are text, which names of files need not be. Every job of folders has a mask.
+        {"job": number} | dict(zip(NAMES, map(os.fsencode, (job.photo.name, job.mask.name, job.out))))  # type: ignore[union-attr]
         for number, job in enumerate(jobs)
     ]
     attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts).remote()
@@ -226,7 +226,7 @@ def run(args: argparse.Namespace) -> None:
         out.write(ERRORS, b"")  # so that it shows before the work whether OUT can be written
     errors = []
     try:
-        reports = iter(())
+        reports: Iterator[Report] = iter(())
         if plan.jobs:
             load_model(settings.model, settings.dtype)  # what is wrong with it is one sentence here
             reports = work_off(plan.jobs, args.processes, settings, photos=photos, masks=masks, out=out)
