@@ -12,8 +12,8 @@ from typing import Any
 NONE = "none"
 """How None is written where values are text."""
 
-WIDTH = 120
-INDENT = " " * 12
+WIDTH = 108
+INDENT = " " * 4
 
 
 def _choice(*choices: str | None, help: str):
@@ -138,5 +138,6 @@ def takes_fill_options(function: Callable) -> Callable:
     function.__signature__ = shown  # type: ignore[attr-defined]  # what `inspect` looks for is declared nowhere
     wrapped = textwrap.TextWrapper(WIDTH, initial_indent=INDENT, subsequent_indent=INDENT + "    ")
     lines = [wrapped.fill(f"{option.name}: {option.metadata['help']}.") for option in fields(FillOptions)]
-    function.__doc__ = (function.__doc__ or "").replace(f"{INDENT}**options: those of `FillOptions`.", "\n".join(lines))
+    docstring = inspect.cleandoc(function.__doc__ or "")  # as Python keeps it from 3.13 on
+    function.__doc__ = docstring.replace(f"{INDENT}**options: those of `FillOptions`.", "\n".join(lines))
     return function
