@@ -80,7 +80,7 @@ def iptc_of(image: Image.Image) -> bytes:
     digits = image.text["Raw profile type iptc"].split("\n")[3:]
     block = bytes.fromhex("".join(digits))
     assert block.startswith(b"8BIM\4\4\0\0")
-    return block[12 : 12 + int.from_bytes(block[8:12])]
+    return block[12 : 12 + int.from_bytes(block[8:12], "big")]
 
 
 # ------------------------------------------------------------------------------------------------------- what is kept
