@@ -404,7 +404,7 @@ class TestInpaint:
         """The whole way; tests/test_metadata.py has every kind of data."""
         chunks = PngImagePlugin.PngInfo()
         chunks.add_text("Copyright", "somebody")
-        chunks.add(b"gAMA", (45455).to_bytes(4))
+        chunks.add(b"gAMA", (45455).to_bytes(4, "big"))
         saved(samples(3), tmp_path / "in.png", pnginfo=chunks)
         saved(samples(3), tmp_path / "in.tif", exif=ROTATED, save_all=True, append_images=[Image.new("L", (5, 5))])
         assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "png.png", "--model", tiny_model) == 0
@@ -974,6 +974,7 @@ class TestFailedWork:
         assert "'no/such'" in message and "Repository Not Found" in message
         assert names(tmp_path) == ["mask.png", "photo.png"]
 
+    @pytest.mark.filterwarnings("ignore:.* does not know:UserWarning")
     @pytest.mark.parametrize(
         ("file", "content"),
         [
