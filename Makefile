@@ -93,11 +93,12 @@ $(addsuffix /peer.installed,$(LAID_OVER) $(COMPAT)): Makefile | .venv/dev.instal
 
 # other versions of what the package stands on: the lower bounds of pyproject.toml, what programs with transformers 4 hold,
 # and the newest there are; laid over .venv, which has torch. All of SMOKE, and for the oldest what pictures go through.
+# Other releases warn of other things: -W default, where pyproject.toml says that warnings are errors.
 SMOKE = tests/test_init.py tests/test_model.py
 compat: $(addprefix compat-,oldest middle newest)
 
 compat-%: .venv-compat-%/peer.installed
-	PYTHONPATH=.venv-compat-$* .venv/bin/python -m pytest -q $(SMOKE) $(WHOLE)
+	PYTHONPATH=.venv-compat-$* .venv/bin/python -m pytest -q -W default $(SMOKE) $(WHOLE)
 
 compat-oldest: WHOLE = tests/test_pipeline.py tests/test_images.py tests/test_masks.py
 .venv-compat-oldest/peer.installed: PEER = diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 numpy==1.24.4 \
@@ -112,7 +113,7 @@ FLOOR = torch==2.4.0 numpy==1.24.0 scipy==1.10.0 diffusers==0.30.0 huggingface-h
 compat-floor:
 	python3.10 -m venv .venv-compat-floor
 	.venv-compat-floor/bin/python -m pip install --quiet --disable-pip-version-check $(FLOOR)
-	.venv-compat-floor/bin/python -m pytest -q $(SMOKE) tests/test_pipeline.py tests/test_images.py tests/test_masks.py
+	.venv-compat-floor/bin/python -m pytest -q -W default $(SMOKE) tests/test_pipeline.py tests/test_images.py tests/test_masks.py
 
 # what is published: the sdist, and the wheel that is built from it, in dist/
 dist: .venv-dist/peer.installed

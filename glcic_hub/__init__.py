@@ -85,7 +85,7 @@ class _WaitForDiffusers:
         try:
             others = (finder for finder in sys.meta_path if finder is not self)
             spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)))
-            load = spec.loader.exec_module
+            load = spec.loader.exec_module  # type: ignore[union-attr]  # without one the warning below says so
 
             def load_and_register(module: ModuleType) -> None:
                 load(module)
@@ -94,7 +94,7 @@ class _WaitForDiffusers:
                     sys.meta_path.remove(self)
                 _register_with_diffusers(name)
 
-            spec.loader.exec_module = load_and_register
+            spec.loader.exec_module = load_and_register  # type: ignore[method-assign, union-attr]  # this is the hook
         except Exception as error:  # noqa: BLE001
             _warn_that_diffusers_does_not_know(error)
             return None  # the import goes on without this hook

@@ -15,9 +15,11 @@ _NOT_OFFERED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENO
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write the file completely or not at all: a file that exists stays as it is if anything fails (OSError).
+    """Write the file completely or not at all: a file that exists stays as it is if anything fails.
 
-    OSError, too, if there is something else than a file: a folder, a pipe, a device.
+    Raises:
+        FileExistsError: something else than a file has this name: a folder, a pipe, a device.
+        OSError: it cannot be written.
     """
     target = Path(os.path.realpath(path))  # A link stays a link.
     if target.exists() and not target.is_file():

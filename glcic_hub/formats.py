@@ -33,7 +33,7 @@ HEIF files are read where pillow-heif is installed. Of the other formats that Pi
 (PostScript), and some hold numbers of any range (.pfm).
 """
 
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 """Suffix -> Pillow's name of the format: what results can be."""
 
 JPEG_QUALITY = 95
@@ -50,20 +50,28 @@ _WRITTEN_AS_THEY_ARE = {
     "PNG": ("1", "L", "LA", "I;16", "P", "RGB", "RGBA"),
     "JPEG": ("1", "L", "RGB", "CMYK"),
     "WEBP": ("RGB", "RGBA"),
+    "TIFF": ("1", "L", "LA", "I;16", "F", "P", "RGB", "RGBA", "CMYK"),
 }
-_LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383}
+_LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65500, "WEBP": 16383, "TIFF": 2**31 - 1}
 
 
 def check_fits(image: "Image.Image", file_format: str) -> None:
-    """ValueError if the format (a value of `WRITABLE`) cannot hold the image; the message says which one can."""
+    """Check that the format (a value of `WRITABLE`) can hold the image.
+
+    Raises:
+        ValueError: it cannot; the message says which one can.
+    """
     from glcic_hub import images, masks
 
-    if image.mode in images.SIXTEEN_BIT_MODES and file_format != "PNG":
-        raise ValueError(f"the image has 16 bits, which {file_format} cannot hold: use .png")
-    if image.mode == "F":
-        raise ValueError("the image has floating point samples, which no format here can hold: use GLCICPipeline")
-    if image.mode == "CMYK" and file_format != "JPEG":
-        raise ValueError(f"the image is CMYK, which {file_format} cannot hold: use .jpg")
+    if image.mode in images.SIXTEEN_BIT_MODES:
+        if file_format not in ("PNG", "TIFF"):
+            raise ValueError(f"the image has 16 bits, which {file_format} cannot hold: use .png or .tif")
+        if file_format == "TIFF" and image.has_transparency_data:
+            raise ValueError("the image has 16 bits and a transparent grey, which TIFF cannot hold: use .png")
+    if image.mode == "F" and file_format != "TIFF":
+        raise ValueError(f"the image has floating point samples, which {file_format} cannot hold: use .tif")
+    if image.mode == "CMYK" and file_format not in ("JPEG", "TIFF"):
+        raise ValueError(f"the image is CMYK, which {file_format} cannot hold: use .jpg or .tif")
     if file_format == "JPEG":
         transparent = masks.from_transparency(image)
         if transparent is not None and transparent.any():
@@ -78,7 +86,10 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     """The bytes of an image file, with what is known about the image of `image`, as far as the format holds it.
 
     `file_format` is a value of `WRITABLE`; `check_fits` has passed the image for it. `quality` is 1 to 100; without
-    it JPEG has `JPEG_QUALITY`, and WebP is lossless. ValueError if Pillow cannot encode it.
+    it JPEG has `JPEG_QUALITY`, and WebP is lossless.
+
+    Raises:
+        ValueError: Pillow cannot encode it.
     """
     image = _in_mode_of(image, file_format)
     options = _metadata(image, file_format)
@@ -92,8 +103,13 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     # In memory, because the encoders hide the reason (full disk, ...) when they write to a file themselves.
     buffer = io.BytesIO()
     try:
+        if file_format == "TIFF":
+            from glcic_hub import tiff
+
+            return tiff.encoded(image, **options)
         image.save(buffer, file_format, **options)
-    except (OSError, ValueError) as error:  # For example EXIF data of a PNG that are too long for a JPEG.
+    # For example EXIF data of a PNG that are too long for a JPEG, or an image that is too large for a TIFF.
+    except (OSError, ValueError, struct.error) as error:
         raise ValueError(f"the result cannot be written as {file_format}: {error}; try .png") from error
     return buffer.getvalue()
 
@@ -123,7 +139,8 @@ def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
         sixteen_bit = Image.fromarray(np.asarray(image).astype(np.uint16))
         sixteen_bit.info = image.info
         return sixteen_bit
-    if image.mode in _WRITTEN_AS_THEY_ARE[file_format]:
+    has_key = "transparency" in image.info  # of a palette, a grey or a colour; here PNG alone has a place for it
+    if image.mode in _WRITTEN_AS_THEY_ARE[file_format] and (file_format == "PNG" or not has_key):
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
@@ -142,6 +159,8 @@ def _metadata(image: "Image.Image", file_format: str) -> dict:
     if file_format == "PNG":
         options["pnginfo"] = _for_png(options.pop("xmp"), blocks, info)
     options = {key: value for key, value in options.items() if value}
+    if file_format == "TIFF":
+        options["tags"] = metadata.tiff_tags(options.pop("exif", None), options.pop("xmp", None), blocks)
     profile = info.get("icc_profile")
     if profile and image.mode in ("RGB", "RGBA") and profile[16:20] in (b"GRAY", b"Lab ", b"CMYK"):
         profile = None  # Of a picture in other colours that had to become RGB.
@@ -178,8 +197,8 @@ def _for_png(xmp: bytes | None, blocks: list[bytes], info: dict) -> "PngImagePlu
 
     chunks = PngInfo()
     for kind, numbers, layout in (
-        (b"gAMA", [info.get("gamma")], ">I"),
-        (b"cHRM", info.get("chromaticity"), ">8I"),
+        (b"gAMA", [info["gamma"]] if "gamma" in info else [], ">I"),
+        (b"cHRM", info.get("chromaticity", []), ">8I"),
     ):
         with suppress(TypeError, ValueError, OverflowError, struct.error):  # there is none, or nonsense
             chunks.add(kind, struct.pack(layout, *(round(number * 100_000) for number in numbers)))

@@ -8,13 +8,14 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeGuard, overload
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import EpsImagePlugin, Image, UnidentifiedImageError
 
 from glcic_hub import metadata
 from glcic_hub.inks import inks_like, to_rgb
@@ -41,7 +42,7 @@ _WRITABLE_MODE |= {"YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"}
 INKS_AROUND = 64
 """Pixels around a hole of a CMYK image whose inks are looked at."""
 
-_TO_UPRIGHT = {
+_TO_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda stored: stored,
     2: np.fliplr,
     3: lambda stored: np.rot90(stored, 2),
@@ -94,10 +95,13 @@ class Picture:
         """The image at another size (LANCZOS): upright 8-bit RGB, or RGBA where it had an alpha channel.
 
         At its own size the image itself is returned, with all its data. Otherwise `dpi` and `icc_profile` of
-        RGB images are kept. ValueError if a side is below 1.
+        RGB images are kept.
 
         hidden: bool (H, W); colours there, and where nobody sees them, have no influence: the nearest other pixel's
         take their place.
+
+        Raises:
+            ValueError: a side is below 1.
         """
         if height < 1 or width < 1:
             raise ValueError(f"height and width must be at least 1, got height={height} and width={width}")
@@ -121,6 +125,12 @@ class Picture:
             image.info = {key: source.info[key] for key in ("dpi", "icc_profile") if key in source.info}
         return _from_image(image)
 
+    @overload
+    def completed(self, fill: np.ndarray, mask: np.ndarray, output_type: Literal["pil"] = "pil") -> Image.Image: ...
+    @overload
+    def completed(
+        self, fill: np.ndarray, mask: np.ndarray, output_type: str
+    ) -> Image.Image | np.ndarray | torch.Tensor: ...
     def completed(
         self, fill: np.ndarray, mask: np.ndarray, output_type: str = "pil"
     ) -> Image.Image | np.ndarray | torch.Tensor:
@@ -136,7 +146,8 @@ class Picture:
         "np": (H, W, 3) in [0, 1], upright, without alpha; the float dtype that came in, else float32.
         "pt": the same as a (3, H, W) tensor on the CPU.
 
-        ValueError for another output_type, or if fill or mask is not of the image's size.
+        Raises:
+            ValueError: `output_type` is another one, or fill or mask is not of the image's size.
         """
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f'output_type is {output_type!r}; it must be one of "pil", "np" and "pt"')
@@ -158,8 +169,9 @@ class Picture:
         fill, mask = (turned(array, _UNDOES[self.orientation]) for array in (fill, mask))
         whole_mask = mask
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-        corners = tuple(int(side) for side in (left, top, right, bottom))
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        corners = left, top, right, bottom
         part = result.crop(corners)  # the rest of a large photo need not be copied once more
         fill, mask = fill[top:bottom, left:right], mask[top:bottom, left:right]
         samples = np.array(part)
@@ -207,7 +219,9 @@ def read(image: ImageLike) -> Picture:
     a tensor (H, W) or (1|3|4, H, W). Arrays and tensors are uint8, uint16, bool, or float in [0, 1]. PIL images of
     modes I and I;16 have 16 bits: 65535 is white. Those of mode F have any range, which becomes [0, 1]; NaN is unknown.
 
-    ValueError or TypeError if it is none of these; OSError if a file is missing, damaged or not an image.
+    Raises:
+        ValueError, TypeError: it is none of these.
+        OSError: a file is missing, damaged or not an image.
     """
     if isinstance(image, (Image.Image, str, os.PathLike)):
         return _from_image(load_image(image))
@@ -221,8 +235,10 @@ def read(image: ImageLike) -> Picture:
 def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
     """diffusers' `PipelineImageInput`: one image, a batch, or a list or tuple of images and batches.
 
-    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). Errors are those of `read` and say which image of
-    several is wrong (counted from 0). ValueError if there is no image. A warning names a file with several frames.
+    A batch is an array (B, H, W, C) or a tensor (B, C, H, W). A warning names a file with several frames.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`, with the number of the image (from 0), or there is no image.
     """
     if is_batch(images) or isinstance(images, (list, tuple)):
         images = [one for item in images for one in (item if is_batch(item) else [item])]
@@ -233,14 +249,14 @@ def read_all(images: ImageLike | Sequence[ImageLike]) -> list[Picture]:
             with errors_naming(f"image {index}"):
                 pictures.append(read(image))
     else:
-        pictures = [read(images)]
+        pictures = [read(images)]  # type: ignore[arg-type]  # it refuses every other sequence
     for index, picture in enumerate(pictures):
         if picture.has_more_frames:
             warnings.warn(f"image {index} {FIRST_ALONE}", stacklevel=3)
     return pictures
 
 
-def is_batch(images: object) -> bool:
+def is_batch(images: object) -> TypeGuard[np.ndarray | torch.Tensor]:
     """Whether this is an array or tensor of several images or masks."""
     return isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4
 
@@ -249,23 +265,24 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     """A PIL image with its samples in memory; of a file (its path or its bytes) with all that is known about it in
     `info` (`metadata.gathered`).
 
-    ValueError if it is too large, a pipe or device, or needs another package; OSError if it cannot be read.
+    Raises:
+        ValueError: it is too large, a pipe or device, or needs another package.
+        OSError: it cannot be read.
     """
-    is_file = not isinstance(image, Image.Image)
-    is_path = is_file and not isinstance(image, bytes)
-    name = os.fspath(image) if is_path else getattr(image, "filename", "")
+    path = image if isinstance(image, (str, os.PathLike)) else None
+    name = getattr(image, "filename", "") if path is None else os.fspath(path)
     picture = f"the image {name!r}" if name else "the image"
-    if is_path and _is_pipe_or_device(image):
+    if path is not None and _is_pipe_or_device(path):
         raise ValueError(f"{picture} is a pipe or a device; save it as a file first")
     try:
         with warnings_off(), limits_told():
-            if is_file:
-                with open_image(image) as opened:
-                    _load(opened)
-                    opened.info = metadata.gathered(opened)
-                image = opened
+            if isinstance(image, Image.Image):
+                loaded = image
+                _load(loaded)
             else:
-                _load(image)
+                with open_image(image) as loaded:
+                    _load(loaded)
+                    loaded.info = metadata.gathered(loaded)
     except CannotRead as error:
         raise ValueError(f"{picture} {error}") from error
     except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
@@ -274,9 +291,9 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
         raise OSError(f"{picture} cannot be read: it is empty, damaged or not an image") from error
     except Exception as error:  # The decoders raise SyntaxError, EOFError, struct.error and more.
         raise OSError(f"{picture} cannot be read: it is damaged, closed or not an image: {error}") from error
-    if 0 in image.size:
-        raise ValueError(f"{picture} has no pixels, its size is {image.width}x{image.height} (width x height)")
-    return image
+    if 0 in loaded.size:
+        raise ValueError(f"{picture} has no pixels, its size is {loaded.width}x{loaded.height} (width x height)")
+    return loaded
 
 
 def _is_pipe_or_device(path: str | os.PathLike) -> bool:
@@ -289,7 +306,9 @@ def _is_pipe_or_device(path: str | os.PathLike) -> bool:
 
 
 def _load(image: Image.Image) -> None:
-    if image.format == "EPS" and image.tile:  # Pillow would have Ghostscript run it, for as long as it likes
+    if (
+        isinstance(image, EpsImagePlugin.EpsImageFile) and image.tile
+    ):  # Pillow would have Ghostscript run it, for as long as it likes
         raise CannotRead("is a PostScript program and not an image; save it as PNG first")
     try:
         image.load()
@@ -326,7 +345,8 @@ def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
 def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
     """The same samples and axes as an array in native byte order; bfloat16 becomes float32, which holds it exactly.
 
-    TypeError for tensors that NumPy cannot hold (sparse, quantized, float8, without data, ...); `what` names them.
+    Raises:
+        TypeError: NumPy cannot hold such tensors (sparse, quantized, float8, without data, ...); `what` names them.
     """
     if isinstance(array, torch.Tensor):
         try:
@@ -340,7 +360,11 @@ def to_array(array: np.ndarray | torch.Tensor, what: str) -> np.ndarray:
 
 
 def check_unit_range(values: np.ndarray, what: str) -> None:
-    """ValueError unless all of `values` (floats) are finite and in [0, 1]; `what` names them in the message."""
+    """Check that all of `values` (floats) are finite and in [0, 1].
+
+    Raises:
+        ValueError: they are not; `what` names them in the message.
+    """
     if not np.isfinite(values).all():
         raise ValueError(f"{what} has NaN or infinite values; replace them with numbers in [0, 1]")
     low, high = values.min(), values.max()
@@ -353,12 +377,16 @@ def check_unit_range(values: np.ndarray, what: str) -> None:
 
 @contextmanager
 def errors_naming(what: str) -> Iterator[None]:
-    """Puts `what` in front of the message of an OSError, TypeError or ValueError raised inside; an `errno` is kept."""
+    """Puts `what` in front of the message of an OSError, TypeError or ValueError raised inside; an `errno` is kept.
+
+    Raises:
+        OSError, TypeError, ValueError: one was raised inside.
+    """
     try:
         yield
     except (OSError, TypeError, ValueError) as error:
         named = _plain_kind(error)(f"{what}: {error}")
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and isinstance(named, OSError):
             named.errno = error.errno
         raise named from error
 

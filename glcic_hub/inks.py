@@ -12,7 +12,7 @@ MOST_KNOWN = 2**15
 def to_rgb(image: Image.Image) -> Image.Image:
     """A CMYK image in sRGB, as its ICC profile says; without a usable one as Pillow converts it."""
     transforms = _transforms(image.info.get("icc_profile"))
-    return ImageCms.applyTransform(image, transforms[0]) if transforms else image.convert("RGB")
+    return transforms[0].apply(image) if transforms else image.convert("RGB")
 
 
 def inks_like(
@@ -69,4 +69,4 @@ def _transforms(profile: bytes | None) -> tuple[ImageCms.ImageCmsTransform, Imag
 
 def _of_rows(transform: ImageCms.ImageCmsTransform, colours: np.ndarray) -> np.ndarray:
     image = Image.fromarray(np.ascontiguousarray(colours[None]))
-    return np.asarray(ImageCms.applyTransform(image, transform))[0].astype(np.float64)
+    return np.asarray(transform.apply(image))[0].astype(np.float64)

@@ -49,13 +49,11 @@ def asked_for(
             "proxies: set HTTPS_PROXY in the environment instead, which every version of huggingface_hub reads"
         )
     # low_cpu_mem_usage needs no answer: loading never holds the weights twice.
-    return (
-        _agreed(_read_dtype, dtype=dtype, torch_dtype=torch_dtype),
-        _agreed(_read_device, device_map=device_map, map_location=map_location),
-    )
+    wanted_dtype = _agreed(_read_dtype, dtype=dtype, torch_dtype=torch_dtype)
+    return wanted_dtype, _agreed(_read_device, device_map=device_map, map_location=map_location)
 
 
-def _agreed(read: Callable[[str, Any], _Read | None], **arguments: object) -> _Read | None:
+def _agreed(read: Callable[[str, Any], _Read], **arguments: object) -> _Read | None:
     """What two names of one thing say."""
     said = {name: read(name, value) for name, value in arguments.items() if value is not None}
     if len(set(said.values())) > 1:

@@ -4,6 +4,7 @@ import operator
 import os
 import warnings
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -49,7 +50,11 @@ def read(mask: ImageLike, size: Size, invert: bool = False) -> np.ndarray:
 
 
 def read_with_doubt(mask: ImageLike, size: Size, invert: bool = False) -> tuple[np.ndarray, str | None]:
-    """As `read`, and what it would warn about: one sentence, or None."""
+    """As `read`, and what it would warn about: one sentence, or None.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`.
+    """
     orientation = 1
     if isinstance(mask, (Image.Image, str, os.PathLike)):
         image = load_image(mask)
@@ -71,18 +76,24 @@ def read_all(masks: ImageLike | Sequence[ImageLike], sizes: Sequence[Size]) -> l
     """One bool array (H, W) for each of the images whose (height, width) are `sizes`.
 
     masks: a single mask for all images, a batch with one for each, an array (B, H, W[, 1]) or a tensor
-    (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions. Errors are those of
-    `read`, with the number of the image (from 0), and a ValueError if there are not as many masks as images.
+    (B, [1, ]H, W), or a list or tuple with one for each, in which batches have four dimensions.
+
+    Raises:
+        ValueError, TypeError, OSError: as of `read`, with the number of the image (from 0), or there are not as many
+            masks as images.
     """
-    if not (isinstance(masks, (list, tuple)) or _is_batch(masks, sizes)):
-        masks = [masks] * len(sizes)
-    elif isinstance(masks, (list, tuple)):
-        masks = [one for item in masks for one in (item if is_batch(item) else [item])]
-    if len(masks) != len(sizes):
-        count = f"{len(masks)} masks for {len(sizes)} images"
+    one_by_one: Sequence[ImageLike]
+    if isinstance(masks, (list, tuple)):
+        one_by_one = [one for item in masks for one in (item if is_batch(item) else [item])]
+    elif _is_batch(masks, sizes):
+        one_by_one = [*masks]
+    else:
+        one_by_one = [masks] * len(sizes)  # type: ignore[list-item]  # `read` refuses every other sequence
+    if len(one_by_one) != len(sizes):
+        count = f"{len(one_by_one)} masks for {len(sizes)} images"
         raise ValueError(f"got {count}; give one mask for each image, or a single mask for all")
     results = []
-    for index, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+    for index, (mask, size) in enumerate(zip(one_by_one, sizes, strict=True)):
         with errors_naming(f"mask of image {index}"):
             results.append(read(mask, size))
     return results
@@ -109,7 +120,11 @@ def draw_mask(
 def drawn(
     size: Size, boxes: Sequence[Sequence[int]] = (), polygons: Sequence[Sequence[Sequence[float]]] = ()
 ) -> np.ndarray:
-    """`draw_mask` for an image of this (height, width)."""
+    """`draw_mask` for an image of this (height, width).
+
+    Raises:
+        ValueError: as of `draw_mask`.
+    """
     mask = np.zeros(size, bool)
     for box in boxes:
         if len(box) != 4 or min(box[2:]) < 1:
@@ -153,7 +168,10 @@ def random_boxes(
     then the corner uniformly from those that leave `margin` pixels to every border. `generator` is on the CPU.
 
     Returns the masks, bool (count, 1, H, W), True inside the rectangle, and the rectangles, int64 (count, 4) as
-    (top, left, height, width). ValueError if the largest rectangle does not fit.
+    (top, left, height, width).
+
+    Raises:
+        ValueError: the largest rectangle does not fit.
     """
     low, high = side_range
     if not 1 <= low <= high or margin < 0:
@@ -172,7 +190,9 @@ def random_boxes(
     return masks, torch.cat([corners, sides], dim=1)
 
 
-def random_strokes(size: Size, width_range: tuple[int, int], count_range: tuple[int, int], seed: object) -> np.ndarray:
+def random_strokes(
+    size: Size, width_range: tuple[int, int], count_range: tuple[int, int], seed: int | Sequence[int]
+) -> np.ndarray:
     """A free-form mask, bool (H, W): strokes as of a brush, True = fill.
 
     Args:
@@ -214,7 +234,7 @@ def _between(length: int, starts: torch.Tensor, extents: torch.Tensor) -> torch.
     return (positions >= starts[:, None]) & (positions < (starts + extents)[:, None])
 
 
-def _is_batch(masks: ImageLike, sizes: Sequence[Size]) -> bool:
+def _is_batch(masks: object, sizes: Sequence[Size]) -> TypeGuard[np.ndarray | torch.Tensor]:
     """Whether an array or tensor holds one mask for each image, and not a single one with channels."""
     if not isinstance(masks, (np.ndarray, torch.Tensor)) or masks.ndim < 3:
         return False

@@ -8,7 +8,7 @@ import re
 import struct
 from contextlib import suppress
 
-from PIL import ExifTags, Image, IptcImagePlugin
+from PIL import ExifTags, Image, IptcImagePlugin, TiffImagePlugin
 
 from glcic_hub.opening import warnings_off
 
@@ -20,6 +20,7 @@ IPTC = 0x0404
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _RAW_PROFILE = "Raw profile type "  # the keyword of ImageMagick's texts, with the kind behind it
 
+_XMP_TAG, _PHOTOSHOP_TAG = 0x02BC, 0x8649
 _INNER = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _TIFF_TAGS = {
     *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x011D, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x013E, 0x013F),
@@ -40,9 +41,9 @@ def gathered(image: Image.Image) -> dict:
     info = image.info.copy()
     for keyword in [key for key in info if isinstance(key, str) and key.startswith(_RAW_PROFILE)]:
         kind, value = _of_raw_profile(keyword.removeprefix(_RAW_PROFILE), info.pop(keyword))
-        if value:
+        if kind and value:
             info.setdefault(kind, value)
-    if hasattr(image, "tag_v2"):
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         with warnings_off():
             of_tiff = {"exif": _exif_of_tiff(image), "photoshop": _blocks_of_tiff(image)}
         for kind, value in of_tiff.items():
@@ -74,6 +75,23 @@ def photoshop_blocks(blocks: dict[int, bytes]) -> list[bytes]:
         for number, data in blocks.items()
         if isinstance(data, bytes)  # Pillow has read the others for us: they are the resolution
     ]
+
+
+def tiff_tags(exif: bytes | None, xmp: bytes | None, blocks: list[bytes]) -> Image.Exif:
+    """The tags of a TIFF file with EXIF data (orientation included), XMP data and Photoshop's blocks."""
+    tags = Image.Exif()
+    with suppress(Exception), warnings_off():  # damaged EXIF data raise many kinds
+        stored = Image.Exif()
+        stored.load(exif or b"")
+        orientation = stored.get(ORIENTATION_TAG)
+        tags = _about_the_image(stored)
+        if orientation in range(1, 9):
+            tags[ORIENTATION_TAG] = orientation
+    if xmp:
+        tags[_XMP_TAG] = xmp
+    if blocks:
+        tags[_PHOTOSHOP_TAG] = b"".join(blocks)
+    return tags
 
 
 def _of_raw_profile(kind: str, text: str) -> tuple[str | None, object]:
@@ -117,23 +135,29 @@ def _blocks(data: bytes) -> dict[int, bytes]:
     while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
         (number,) = struct.unpack_from(">H", data, at + 4)
         at += 6 + (data[at + 6] + 2) // 2 * 2  # a name, whose length and padding make its place even
-        size = int.from_bytes(data[at : at + 4])
+        size = int.from_bytes(data[at : at + 4], "big")
         blocks[number] = data[at + 4 : at + 4 + size]
         at += 4 + size + size % 2
     return blocks
 
 
-def _exif_of_tiff(image: Image.Image) -> bytes | None:
+def _exif_of_tiff(image: TiffImagePlugin.TiffImageFile) -> bytes | None:
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data raise many kinds
-        stored = image.getexif()
-        values = {tag: stored[tag] for tag in sorted(_TIFF_TAGS.intersection(stored))}
-        for inner in _INNER:
-            values[inner] = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
-        for tag, value in values.items():
-            if value and _can_be_written(tag, value):
-                kept[tag] = value
+        kept = _about_the_image(image.getexif())
     return kept.tobytes() if kept else None
+
+
+def _about_the_image(stored: Image.Exif) -> Image.Exif:
+    """The tags that say nothing about how the samples lie in a file, and can be written."""
+    kept = Image.Exif()
+    values = {tag: stored[tag] for tag in sorted(_TIFF_TAGS.intersection(stored))}
+    for inner in _INNER:
+        values[inner] = {tag: value for tag, value in stored.get_ifd(inner).items() if tag != ExifTags.IFD.Interop}
+    for tag, value in values.items():
+        if value and _can_be_written(tag, value):
+            kept[tag] = value
+    return kept
 
 
 def _can_be_written(tag: int, value: object) -> bool:
@@ -145,7 +169,7 @@ def _can_be_written(tag: int, value: object) -> bool:
         return False
 
 
-def _blocks_of_tiff(image: Image.Image) -> dict[int, bytes]:
+def _blocks_of_tiff(image: TiffImagePlugin.TiffImageFile) -> dict[int, bytes]:
     try:
         blocks = {number: block["data"] for number, block in image.get_photoshop_blocks().items()}
         iptc = _iptc_of(IptcImagePlugin.getiptcinfo(image) or {})
@@ -159,7 +183,7 @@ def _iptc_of(fields: dict[tuple[int, int], bytes | list[bytes]]) -> bytes:
     data = b""
     for key, values in fields.items():
         for value in values if isinstance(values, list) else [values]:
-            size = len(value).to_bytes(2) if len(value) < 0x8000 else b"\x80\4" + len(value).to_bytes(4)
+            size = struct.pack(">H", len(value)) if len(value) < 0x8000 else b"\x80\4" + struct.pack(">I", len(value))
             data += b"\x1c" + bytes(key) + size + value
     return data
 
@@ -195,7 +219,7 @@ def _iptc_without_pictures(data: bytes) -> bytes:
         start, (record, number, size) = at, struct.unpack_from(">BBH", data, at + 1)
         at += 5
         if size & 0x8000:  # a long field: so many bytes hold its size
-            at, size = at + (size & 0x7FFF), int.from_bytes(data[at : at + (size & 0x7FFF)])
+            at, size = at + (size & 0x7FFF), int.from_bytes(data[at : at + (size & 0x7FFF)], "big")
         at += size
         if not (record == 2 and 200 <= number <= 202) and not _is_picture(data[start:at]):
             kept.append(data[start:at])

@@ -78,6 +78,9 @@ class GLCICModel(
         compute_dtype: type that the pipeline computes in; if None, float32 weights are run in bfloat16 or float16 where
             the device supports it. `from_pretrained(dtype=...)` sets it.
         compile_arguments: those of `compile`; None before it is called.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     mean: torch.Tensor
@@ -262,6 +265,9 @@ class GLCICModel(
             variant: part of the name of the weights file. The weights are written in their own type.
             safe_serialization: only True; named because diffusers passes it on to components.
             **hub_kwargs: `push_to_hub`, `repo_id` and so on, as in `PyTorchModelHubMixin.save_pretrained`.
+
+        Raises:
+            ValueError: `safe_serialization` is False.
         """
         if not safe_serialization:
             raise ValueError("safe_serialization=False asks for pickle files; this model is saved as safetensors only")
@@ -315,8 +321,11 @@ def find_files(
 ) -> tuple[Path, Path]:
     """Find, and download where needed, the `config.json` and the weights file of a model.
 
-    Takes the arguments of `GLCICModel.from_pretrained` and raises its errors; the weights are not read, but those of
-    a download are compared with the digest that the Hub announced.
+    Takes the arguments of `GLCICModel.from_pretrained`; the weights are not read, but those of a download are
+    compared with the digest that the Hub announced.
+
+    Raises:
+        OSError, ValueError: as of `from_pretrained`; a download is not what the Hub announced.
     """
     folder = PRETRAINED_DIR / DEFAULT_NAME if name is None else _local_folder(name)
 

@@ -54,6 +54,9 @@ class CompletionNetwork(nn.Module):
 
     Args:
         base_channels: channels of the first layer (the paper: 64); scales every layer. Even.
+
+    Raises:
+        ValueError: `base_channels` is odd or below 2.
     """
 
     def __init__(self, base_channels: int = 64):
@@ -182,6 +185,9 @@ class Discriminator(nn.Module):
         base_channels: channels of the first layer (the paper: 64); scales every layer.
         branches: one of `DISCRIMINATOR_BRANCHES`. With one branch the output layer sees that branch alone, and
             `forward` does not look at the other one's input.
+
+    Raises:
+        ValueError: there are no such branches, or a size is too small for them.
     """
 
     def __init__(self, image_size: int = 256, local_size: int = 128, base_channels: int = 64, branches: str = "both"):
@@ -208,7 +214,11 @@ class Discriminator(nn.Module):
 
 
 class DiscriminatorBranch(nn.Module):
-    """One column of Table 2: (B, 3, size, size) -> (B, `features`), 1,024 features at `base_channels=64`."""
+    """One column of Table 2: (B, 3, size, size) -> (B, `features`), 1,024 features at `base_channels=64`.
+
+    Raises:
+        ValueError: the size is too small.
+    """
 
     def __init__(self, size: int, base_channels: int = 64):
         super().__init__()
@@ -229,7 +239,11 @@ class DiscriminatorBranch(nn.Module):
         self.linear = nn.Linear(channels * map_size * map_size, self.features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (B, 3, size, size) in [0, 1] to (B, features)."""
+        """Map (B, 3, size, size) in [0, 1] to (B, features).
+
+        Raises:
+            ValueError: the images have another size.
+        """
         if x.shape[1:] != (3, self.size, self.size):
             raise ValueError(f"this branch takes (B, 3, {self.size}, {self.size}); got {tuple(x.shape)}")
         return torch.relu(self.linear(self.convolutions(x).flatten(1)))

@@ -65,7 +65,11 @@ def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | Non
 
 @contextmanager
 def limits_told() -> Iterator[None]:
-    """Pillow's refusal of an image for the number of its pixels becomes `CannotRead`."""
+    """Pillow's refusal of an image for the number of its pixels becomes `CannotRead`.
+
+    Raises:
+        CannotRead: Pillow has refused one.
+    """
     from PIL import Image
 
     try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from glcic_hub.errors import quoted, reason
 from glcic_hub.formats import READABLE
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 LEAST_SQUARE = 16
 """Side, in pixels, of what must be visible of an image with transparent parts: of less there is nothing to learn."""
+
+
+class Source(Protocol):
+    """An encoded image, wherever it lies."""
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+
+    def load(self) -> "Image.Image":
+        """The image as it is stored, its samples in memory; OSError or ValueError if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,8 @@ def decode_picture(data: bytes) -> "Image.Image":
 
     Nobody sees what colours such pixels have, so nobody is to learn from them.
 
-    OSError if it is damaged, too large, of none of the formats `READABLE`, or nearly all of it is transparent.
+    Raises:
+        OSError: it is damaged, too large, of none of the formats `READABLE`, or nearly all of it is transparent.
     """
     from PIL import Image
 
@@ -176,7 +188,11 @@ def _largest_square(rgb: "np.ndarray", hidden: "np.ndarray") -> "np.ndarray":
 
 
 def opened(data: bytes) -> "Image.Image":
-    """The image in an encoded file of one of the formats `READABLE`, its samples not yet decoded. OSError if not."""
+    """The image in an encoded file of one of the formats `READABLE`, its samples not yet decoded.
+
+    Raises:
+        OSError: it is of none of them, or damaged.
+    """
     from PIL import UnidentifiedImageError
 
     from glcic_hub.opening import CannotRead, open_image, warnings_off

@@ -14,7 +14,7 @@ from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
 from glcic_hub.opening import pixel_limit
-from glcic_hub.picture_files import PictureFile
+from glcic_hub.picture_files import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,11 @@ class Shapes:
 
 
 def load_model(name: str | None, dtype: str | None = None) -> "GLCICModel":
-    """The model of `Settings.model` in the type of `Settings.dtype`."""
+    """The model of `Settings.model` in the type of `Settings.dtype`.
+
+    Raises:
+        FailedWork: there is none, or it does not load.
+    """
     import torch
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -126,7 +130,11 @@ def load_completer(settings: Settings, number: int = 0) -> "Completer":
 
 
 def device_of(settings: Settings, number: int = 0) -> "torch.device":
-    """The device of `Settings.device`; `number` chooses among several of its kind."""
+    """The device of `Settings.device`; `number` chooses among several of its kind.
+
+    Raises:
+        WrongUse: there is no such device.
+    """
     from glcic_hub.device import choose_device
 
     try:
@@ -136,8 +144,8 @@ def device_of(settings: Settings, number: int = 0) -> "torch.device":
 
 
 def read_pair(
-    photo: PictureFile,
-    mask: PictureFile | Shapes | None,
+    photo: Source,
+    mask: Source | Shapes | None,
     settings: Settings,
     tell: Callable[[str], object] = warnings.warn,
 ) -> "tuple[Picture, np.ndarray]":
@@ -145,6 +153,9 @@ def read_pair(
 
     Without a mask's file the transparency is the mask, and the image comes without it. What is doubtful about a mask
     (`masks.read_with_doubt`, `MOSTLY`) goes to `tell` in one sentence; where it leaves nothing to do it is an error.
+
+    Raises:
+        WrongUse: a file cannot be used, or the format cannot hold the image.
     """
     with pixel_limit(settings.max_megapixels):
         picture, bool_mask, doubt = _read(photo, mask, settings.invert)
@@ -157,9 +168,7 @@ def read_pair(
     return picture, bool_mask
 
 
-def _read(
-    photo: PictureFile, mask: PictureFile | Shapes | None, invert: bool
-) -> "tuple[Picture, np.ndarray, str | None]":
+def _read(photo: Source, mask: Source | Shapes | None, invert: bool) -> "tuple[Picture, np.ndarray, str | None]":
     """Picture, mask, and what is doubtful about the mask."""
     from glcic_hub import images, masks
 
@@ -180,7 +189,7 @@ def _read(
     return picture, *_mask_of(mask, picture.size, invert)
 
 
-def _mask_of(mask: PictureFile | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":
+def _mask_of(mask: Source | Shapes, size: tuple[int, int], invert: bool) -> "tuple[np.ndarray, str | None]":
     """As `masks.read_with_doubt`; the doubt names the file."""
     from glcic_hub import masks
 
@@ -208,7 +217,12 @@ def complete(
     settings: Settings,
     progress: Callable[[float], object] | None = None,
 ) -> "Image.Image":
-    """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
+    """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`.
+
+    Raises:
+        WrongUse: the mask leaves nothing to complete it from.
+        FailedWork: there is not enough memory.
+    """
     from glcic_hub.filling.fill import fill
 
     try:
@@ -224,7 +238,11 @@ def complete(
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:
-    """The result as the bytes of a file."""
+    """The result as the bytes of a file.
+
+    Raises:
+        WrongUse: the image cannot be encoded.
+    """
     try:
         return encoded(image, settings.file_format, settings.quality)
     except ValueError as error:
@@ -232,7 +250,7 @@ def file_of(image: "Image.Image", settings: Settings) -> bytes:
 
 
 @contextmanager
-def _naming(file: PictureFile) -> Iterator[None]:
+def _naming(file: Source) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError) as error:

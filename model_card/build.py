@@ -83,7 +83,11 @@ def build(model: str, output_dir: Path, repo_id: str) -> dict[str, Path]:
 
 
 def facts_about(source: Path) -> dict:
-    """What the files of a model's folder say, checked against each other."""
+    """What the files of a model's folder say, checked against each other.
+
+    Raises:
+        ValueError, OSError: a file is missing, or is about other weights.
+    """
     name = source.resolve().name
     about = source / "about.toml" if (source / "about.toml").is_file() else ROOM / "about" / f"{name}.toml"
     if not about.is_file():

@@ -51,7 +51,11 @@ def read(path: Path) -> Record:
 
 
 def card(facts: dict) -> str:
-    """The text of README.md."""
+    """The text of README.md.
+
+    Raises:
+        ValueError: the template needs what no file holds.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["picture_row"] = picture_row
     try:
@@ -96,7 +100,11 @@ def picture_row(sample: Sample) -> str:
 
 
 def evaluation_of(evaluation: Record, sha256: str, name: str) -> Record:
-    """The evaluation without other models, and with the wanted one (found by its weights) under its own name."""
+    """The evaluation without other models, and with the wanted one (found by its weights) under its own name.
+
+    Raises:
+        ValueError: it is about other weights.
+    """
     evaluated = {key for key, model in evaluation["models"].items() if model["weights_sha256"] == sha256}
     if not evaluated:
         raise ValueError(f"{evaluation.file} is about other weights than those of {name}: run train.evaluate again")
@@ -125,7 +133,11 @@ def with_conclusions(evaluation: Record, name: str) -> Record:
 
 
 def sources_of(about: Record, training: Record, evaluation: Record) -> list[dict]:
-    """The table of data: the sources with their counts of training and validation pictures, as texts."""
+    """The table of data: the sources with their counts of training and validation pictures, as texts.
+
+    Raises:
+        ValueError: `about` knows nothing of the data, or their counts do not add up.
+    """
     sets = {"training": training["data"], "evaluation": evaluation["data"]["sources"]}
     sources, total = [], 0
     for source in about["sources"]:

@@ -52,7 +52,8 @@ class Module:
 def standalone(title: str, *wanted: str) -> str:
     """The source of a module that defines `wanted` (as "pipeline.GLCICPipeline") and imports nothing of the package.
 
-    ValueError if the package does something that cannot be put into one file by this simple procedure.
+    Raises:
+        ValueError: the package does something that cannot be put into one file by this simple procedure.
     """
     modules: dict[str, Module] = {}
     needed: set[Key] = set()
@@ -112,7 +113,11 @@ def parsed(name: str) -> Module:
 
 
 def references(module: Module, statement: ast.stmt) -> Iterator[tuple[ast.expr, Key]]:
-    """What a statement uses of the package, and where: names, and attributes of imported modules."""
+    """What a statement uses of the package, and where: names, and attributes of imported modules.
+
+    Raises:
+        ValueError: it imports the package inside a function, or uses a module as a value.
+    """
     modules = {name for name, key in module.package.items() if not key[1]}
     of_modules = set()
     for node in ast.walk(statement):

@@ -244,7 +244,7 @@ class TestImports:
 
 
 class TestInpaint:
-    @pytest.mark.parametrize("suffix", [".png", ".webp", ".PNG", ".WebP"])
+    @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".PNG", ".WebP"])
     def test_fills_the_hole_and_keeps_every_other_pixel(self, tmp_path, photo, mask, tiny_model, capsys, suffix):
         out = tmp_path / f"out{suffix}"
         assert run("inpaint", photo, mask, "-o", out, "--model", tiny_model) == 0
@@ -289,8 +289,8 @@ class TestInpaint:
 
     @pytest.mark.parametrize(
         ("mode", "suffix"),
-        [(mode, suffix) for mode in ("1", "L", "LA", "P", "RGBA") for suffix in (".png", ".webp")]
-        + [("I;16", ".png"), ("I;16B", ".png")],
+        [(mode, suffix) for mode in ("1", "L", "LA", "P", "RGBA") for suffix in (".png", ".webp", ".tif")]
+        + [(mode, suffix) for mode in ("I;16", "I;16B") for suffix in (".png", ".tif")],
     )
     def test_modes_stay_or_hold_the_same_samples(self, tmp_path, mask, tiny_model, mode, suffix):
         image = {
@@ -371,11 +371,40 @@ class TestInpaint:
             assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / out, "--model", tiny_model) == 0
             assert ("icc_profile" in opened(tmp_path / out).info) == kept
 
+    @pytest.mark.parametrize("mode", ["I;16", "F", "CMYK"])
+    def test_tiff_files_of_every_depth_and_all_they_say(self, tmp_path, mask, tiny_model, mode):
+        image = {
+            "I;16": Image.fromarray(samples(1, 65536, np.uint16)),
+            "F": Image.fromarray(samples(1, 4000, np.float32) / 7),
+            "CMYK": Image.frombytes("CMYK", (WIDTH, HEIGHT), samples(4).tobytes()),
+        }[mode]
+        stated = Image.Exif()
+        stated[0x010F] = "Maker"
+        stated.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+        source, out = tmp_path / "scan.tif", tmp_path / "out.tif"
+        image.save(source, exif=stated.tobytes(), icc_profile=PROFILE, dpi=(600, 600), compression="raw")
+        assert run("inpaint", source, mask, "-o", out, "--model", tiny_model) == 0
+        result = opened(out)
+        assert (result.mode, result.info["compression"]) == (mode, "tiff_adobe_deflate")
+        np.testing.assert_array_equal(np.asarray(result)[~MASK], np.asarray(image)[~MASK])
+        assert (np.asarray(result)[MASK] != np.asarray(image)[MASK]).mean() > 0.9
+        assert (result.info["icc_profile"], result.info["dpi"]) == (PROFILE, (600, 600))
+        assert result.getexif()[0x010F] == "Maker"
+        assert result.getexif().get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+
+    def test_an_image_that_is_stored_turned_as_a_tiff_file(self, tmp_path, tiny_model):
+        saved(samples(3), tmp_path / "in.png", exif=ROTATED.tobytes())
+        saved(np.rot90(MASK, -1), tmp_path / "mask.png")
+        out = tmp_path / "out.tif"
+        assert run("inpaint", tmp_path / "in.png", tmp_path / "mask.png", "-o", out, "--model", tiny_model) == 0
+        result = np.asarray(opened(out))  # which Pillow has turned
+        np.testing.assert_array_equal(np.rot90(result)[~MASK], samples(3)[~MASK])
+
     def test_what_the_file_says_is_kept(self, tmp_path, mask, tiny_model):
         """The whole way; tests/test_metadata.py has every kind of data."""
         chunks = PngImagePlugin.PngInfo()
         chunks.add_text("Copyright", "somebody")
-        chunks.add(b"gAMA", (45455).to_bytes(4))
+        chunks.add(b"gAMA", (45455).to_bytes(4, "big"))
         saved(samples(3), tmp_path / "in.png", pnginfo=chunks)
         saved(samples(3), tmp_path / "in.tif", exif=ROTATED, save_all=True, append_images=[Image.new("L", (5, 5))])
         assert run("inpaint", tmp_path / "in.png", mask, "-o", tmp_path / "png.png", "--model", tiny_model) == 0
@@ -578,8 +607,8 @@ class TestPlaces:
 
     def test_in_a_folder_the_result_has_the_picture_s_name(self, tmp_path, photo, mask, tiny_model, capsys):
         (tmp_path / "results").mkdir()
-        saved(samples(3), tmp_path / "scan.tif")
-        for source, name in ((photo, "photo.png"), (tmp_path / "scan.tif", "scan.png")):
+        saved(samples(3), tmp_path / "scan.bmp")
+        for source, name in ((photo, "photo.png"), (tmp_path / "scan.bmp", "scan.png")):
             arguments = ["inpaint", source, mask, "-o", tmp_path / "results", "--model", tiny_model]
             assert run(*arguments) == 0
             assert capsys.readouterr().out == f"{tmp_path / 'results' / name}\n"
@@ -836,6 +865,10 @@ def sixteen_bits(path: Path) -> None:
     saved(samples(1, 65536, np.uint16), path)
 
 
+def floats(path: Path) -> None:
+    saved(samples(1, dtype=np.float32), path)
+
+
 def cmyk(path: Path) -> None:
     Image.fromarray(samples(3)).convert("CMYK").save(path, "TIFF")
 
@@ -886,10 +919,11 @@ class TestWrongUse:
         ("make", "out", "instead"),
         [
             (transparent, "out.jpg", ".png or .webp"),
-            (sixteen_bits, "out.jpg", ".png"),
-            (sixteen_bits, "out.webp", ".png"),
-            (cmyk, "out.png", ".jpg"),
-            (cmyk, "out.webp", ".jpg"),
+            (sixteen_bits, "out.jpg", ".png or .tif"),
+            (sixteen_bits, "out.webp", ".png or .tif"),
+            (cmyk, "out.png", ".jpg or .tif"),
+            (cmyk, "out.webp", ".jpg or .tif"),
+            (floats, "out.png", ".tif"),
         ],
     )
     def test_what_a_format_cannot_hold_is_said_before_the_model_is_loaded(
@@ -955,6 +989,7 @@ class TestFailedWork:
         assert "'no/such'" in message and "Repository Not Found" in message
         assert names(tmp_path) == ["mask.png", "photo.png"]
 
+    @pytest.mark.filterwarnings("ignore:.* does not know:UserWarning")
     @pytest.mark.parametrize(
         ("file", "content"),
         [

@@ -553,7 +553,8 @@ def test_damaged_missing_and_huge_files_are_refused(tmp_path, monkeypatch):
         refused("picture.jpg' is too large to read, make it smaller", path, SMALL)
     path.write_bytes(path.read_bytes()[:-400])
     refused("picture.jpg.*damaged", path, SMALL, OSError)
-    refused("damaged", Image.open(path), SMALL, OSError)
+    with Image.open(path) as damaged:
+        refused("damaged", damaged, SMALL, OSError)
     refused("mask of image 0.*damaged", photo(), path, OSError)
     refused("nothing.png", str(tmp_path / "nothing.png"), SMALL, FileNotFoundError)
 
@@ -787,6 +788,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")  # older releases know no other name
 @pytest.mark.parametrize(("arguments", "dtype", "is_variant"), TOLD, ids=str)
 def test_diffusers_own_class_tells_the_model_what_it_is_asked_for(saved, arguments, dtype, is_variant):
     other = GLCICPipeline(random_model(seed=1).to(torch.float16))

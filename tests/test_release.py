@@ -136,9 +136,23 @@ def test_the_demo_runs_from_the_wheel(unpacked_wheel, tmp_path):
     assert (tmp_path / "demo" / "after.png").is_file()
 
 
+TESTS = """
+import sys
+import pytest
+import glcic_hub
+assert glcic_hub.__file__.startswith(sys.argv[1]), glcic_hub.__file__
+sys.exit(pytest.main(["-q", *sys.argv[2:]]))
+"""
+
+
 @pytest.mark.slow
-def test_the_tests_of_the_sdist_can_be_collected(unpacked_sdist):
+@pytest.mark.parametrize(
+    "arguments",
+    [["--collect-only", "-m", ""], ["tests/test_masks.py", "tests/test_images.py"]],
+    ids=["all are collected", "some are run"],
+)
+def test_the_sdist_has_its_tests(unpacked_sdist, arguments):
     environment = {**os.environ, "PYTHONPATH": str(unpacked_sdist)}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", ""]
+    command = [sys.executable, "-c", TESTS, str(unpacked_sdist), *arguments]
     done = subprocess.run(command, cwd=unpacked_sdist, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
-from glcic_hub.atomic import write_whole
+from glcic_hub.atomic import optional_call, write_whole
 from train.loading import DamageReport
 
 PROGRESS = "progress.json"
@@ -228,7 +228,7 @@ def mark_best(output_dir: Path, step: int, record: dict) -> None:
 
 def _file_record(path: Path) -> dict:
     """Size and SHA-256 of a file, once it is on the disk and not only in the system's memory."""
-    with open(path, "rb+") as file:
+    with open(path, "rb+") as file, optional_call():
         os.fsync(file.fileno())
     return {"size": path.stat().st_size, "sha256": _sha256(path)}
 
@@ -243,6 +243,7 @@ def _write_to_disk(folder: Path) -> None:
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with optional_call():
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -41,7 +41,11 @@ def recolouring_rng(seed: int, sample: int) -> np.random.Generator:
 
 
 def check_resize_range(resize_range: tuple[float, float]) -> None:
-    """ValueError unless these are two rising numbers from 1 up."""
+    """Check that these are two rising numbers from 1 up.
+
+    Raises:
+        ValueError: they are not.
+    """
     low, high = resize_range
     if not 1.0 <= low <= high < math.inf:
         raise ValueError(f"resize_range must be two rising numbers from 1.0 up; got {low} {high}")

@@ -21,7 +21,8 @@ LEAST_SIDE = 32  # pixels; of smaller pictures the last maps would be smaller th
 def picture_maps(picture: np.ndarray) -> list[torch.Tensor]:
     """The maps after `BLOCKS` for a picture uint8 (H, W, 3): tensors (1, C, h, w), coarser and coarser.
 
-    ValueError if a side is below `LEAST_SIDE`.
+    Raises:
+        ValueError: a side is below `LEAST_SIDE`.
     """
     if min(picture.shape[:2]) < LEAST_SIDE:
         height, width = picture.shape[:2]

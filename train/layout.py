@@ -23,7 +23,7 @@ class Layout:
 
         Args:
             mask: bool (H, W), True in the holes; some pixel is, and some is not.
-            pictures: uint8 (H, W, 3).
+            *pictures: uint8 (H, W, 3).
 
         Returns:
             The mask, bool (h, w), True where at least half of what a pixel covers is hole; and the pictures, uint8

@@ -155,7 +155,11 @@ def merged(states: list[dict]) -> dict:
 
 
 def check_damaged_share(count: int, tried: int, names: list[str]) -> None:
-    """OSError with one sentence if more than half of `tried` pictures are damaged."""
+    """Check that at most half of `tried` pictures are damaged.
+
+    Raises:
+        OSError: more are; with one sentence.
+    """
     if count > LARGEST_DAMAGED_SHARE * tried:
         raise OSError(
             f"{count} of the first {tried} pictures cannot be read, among them {', '.join(names[:3])}: "

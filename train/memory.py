@@ -20,7 +20,11 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def check_fits_in_memory(wanted: int, what: str, device: torch.device | str = "cpu") -> None:
-    """MemoryError with one sentence if `wanted` bytes are more than `LARGEST_SHARE` of the device's free memory."""
+    """Check that `wanted` bytes are at most `LARGEST_SHARE` of the device's free memory.
+
+    Raises:
+        MemoryError: they are more; with one sentence.
+    """
     free = free_memory(device)
     if wanted > LARGEST_SHARE * free:
         raise MemoryError(

@@ -13,7 +13,11 @@ TOO_STRONG, TOO_WEAK = 0.99, 0.51
 
 
 def require_finite(modules: Iterable[torch.nn.Module], losses: dict[str, float], step: int) -> None:
-    """FloatingPointError with one sentence if a loss, a weight or a running statistic is infinite or not a number."""
+    """Check that losses, weights and running statistics are finite numbers.
+
+    Raises:
+        FloatingPointError: one is not; with one sentence.
+    """
     wrong = [name for name, value in losses.items() if not torch.isfinite(torch.tensor(value))]
     tensors = [tensor for module in modules for tensor in module.state_dict().values() if tensor.is_floating_point()]
     if not wrong and tensors and not torch.isfinite(torch.stack(torch._foreach_norm(tensors))).all():

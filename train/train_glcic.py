@@ -333,7 +333,11 @@ def open_run(args: argparse.Namespace) -> Run:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Run Algorithm 1 under the settings of `parse_args`, from the start or from a checkpoint."""
+    """Run Algorithm 1 under the settings of `parse_args`, from the start or from a checkpoint.
+
+    Raises:
+        Interrupted: by a signal; the run can go on from its last checkpoint.
+    """
     run = open_run(args)
     accelerator, players, progress = run.accelerator, run.players, run.progress
     device, is_main = accelerator.device, accelerator.is_main_process

@@ -103,7 +103,8 @@ def follow(
                     outcome.doubts.update(report.doubts)
                     outcome.first_alone += report.is_first_alone
                 else:
-                    fail(plan.jobs[report.job_number].photo.label, report.error)
+                    job = plan.jobs[report.job_number]  # type: ignore[index]  # a report of no job is hopeless
+                    fail(job.photo.label, report.error)
                 bar.update()
         except FailedWork as error:
             raise FailedWork(f"{error} (stopped after {outcome.completed} images)") from error

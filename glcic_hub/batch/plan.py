@@ -69,7 +69,11 @@ class Plan:
 
 
 def share_of(environment: Mapping[str, str]) -> Share:
-    """The share that torchrun, accelerate and others give by RANK, WORLD_SIZE and LOCAL_RANK; all, without them."""
+    """The share that torchrun, accelerate and others give by RANK, WORLD_SIZE and LOCAL_RANK; all, without them.
+
+    Raises:
+        WrongUse: they are not whole numbers, or RANK is not below WORLD_SIZE.
+    """
     if not {"RANK", "WORLD_SIZE"} <= environment.keys():
         return Share()
     given = {name: environment.get(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
@@ -140,7 +144,11 @@ def single_mask(masks: Sequence[Path] | None) -> PictureFile | None:
 
 
 def by_key(masks: Sequence[PictureFile], mask_name: str | None = None) -> dict[str, PictureFile]:
-    """The masks by their `key`. WrongUse if a photo has two."""
+    """The masks by their `key`.
+
+    Raises:
+        WrongUse: a photo has two masks.
+    """
     mask_of: dict[str, PictureFile] = {}
     for mask in masks:
         other = mask_of.setdefault(key(mask.name, mask_name), mask)
@@ -174,7 +182,11 @@ def _written_alike(name: str) -> str:
 
 
 def result_names(pictures: Sequence[PictureFile], suffix: str, out: object) -> list[str]:
-    """The names of the results inside their folder `out`. WrongUse if two images have one."""
+    """The names of the results inside their folder `out`.
+
+    Raises:
+        WrongUse: two images have the same result.
+    """
     first_with: dict[str, PictureFile] = {}
     for picture in pictures:
         name = str(PurePosixPath(picture.name).with_suffix(suffix))

@@ -33,7 +33,8 @@ def work_off(
     Args:
         jobs: each with a result file of its own.
         settings: the same for all.
-        processes: how many; `first_number` and the following ones are their GPUs (counted round).
+        processes: how many.
+        first_number: that of the first one's GPU; the others have the following ones (counted round).
 
     Raises:
         FailedWork: no more jobs can be done.
@@ -59,7 +60,8 @@ def work_off(
             in_hand[connection] = set()
             feed(connection)
         while in_hand:
-            for connection in wait(list(in_hand)):
+            ready = wait(list(in_hand))
+            for connection in [one for one in in_hand if one in ready]:
                 try:
                     report = connection.recv()
                 except (EOFError, OSError):

@@ -10,12 +10,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from glcic_hub.atomic import write_whole
 from glcic_hub.batch.plan import Job
 from glcic_hub.errors import quoted, reason, sentence_of
 from glcic_hub.workflow import Settings, complete, file_of, load_completer, read_pair
+
+if TYPE_CHECKING:
+    from glcic_hub.filling.completer import Completer
 
 NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """After these errors no other image could be written either."""
@@ -57,7 +61,7 @@ class _Worker:
         self.connection = connection
         self.settings = settings
         self.number = number
-        self.completer = None
+        self.completer: Completer | None = None
         self.reader, self.network, self.writer = (ThreadPoolExecutor(1) for _ in range(3))
         self.outside = threading.Lock()  # held while a file or a report is written
 
@@ -93,8 +97,9 @@ class _Worker:
         data = file_of(result, self.settings)
         with self.outside:
             try:
-                job.out.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(job.out, data)
+                out = Path(job.out)
+                out.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(out, data)
             except OSError as error:
                 message = f"cannot write {quoted(job.out)}: {reason(error)}"
                 self.connection.send(Report(report.job_number, message, is_hopeless=error.errno in NO_DISK))

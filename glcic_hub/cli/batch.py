@@ -58,7 +58,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Plan, complete, sum up."""
+    """Plan, complete, sum up.
+
+    Raises:
+        WrongUse, FailedWork: with one sentence.
+    """
     from glcic_hub.batch import complete_all, default_processes, errors_file
     from glcic_hub.batch.plan import make_plan, share_of, single_mask
 
@@ -100,7 +104,11 @@ def say_ignored(args: argparse.Namespace, plan: "Plan") -> None:
 
 
 def sum_up(args: argparse.Namespace, plan: "Plan", outcome: "Outcome", errors: Path | str) -> None:
-    """Say what became of the plan. FailedWork if not all is completed; `errors` is the file that says why."""
+    """Say what became of the plan; `errors` is the file that says why images failed.
+
+    Raises:
+        FailedWork: not all is completed.
+    """
     empty = f" ({outcome.empty} of them as they were, because their masks are empty)" if outcome.empty else ""
     say(args, f"{outcome.completed} completed{empty}, {plan.done} done before, {len(outcome.failed)} failed")
     if outcome.first_alone:

@@ -18,7 +18,11 @@ def say(args: argparse.Namespace, message: object) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all.
+
+    Raises:
+        FailedWork: the disk is full, the folder cannot be written to, ...
+    """
     try:
         write_whole(path, data)
     except OSError as error:
@@ -26,7 +30,11 @@ def write(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for results, with those above it; it may be there."""
+    """Make a folder for results, with those above it; it may be there.
+
+    Raises:
+        FailedWork: it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,7 +42,11 @@ def make_folder(folder: Path) -> None:
 
 
 def format_of(out: Path) -> str:
-    """The format that the name of a result asks for."""
+    """The format that the name of a result asks for.
+
+    Raises:
+        WrongUse: the suffix is of no format in `WRITABLE`.
+    """
     file_format = WRITABLE.get(out.suffix.lower())
     if file_format is None:
         raise WrongUse(f"the name {quoted(out)} must end in {RESULT_SUFFIXES}, which decides the format")
@@ -42,13 +54,21 @@ def format_of(out: Path) -> str:
 
 
 def check_quality(quality: int | None, file_format: str) -> None:
-    """PNG has none."""
-    if file_format == "PNG" and quality is not None:
-        raise WrongUse("--quality is for .jpg and .webp; PNG is always exact")
+    """Check that a format that is always exact is given no quality.
+
+    Raises:
+        WrongUse: it is given one.
+    """
+    if file_format in ("PNG", "TIFF") and quality is not None:
+        raise WrongUse(f"--quality is for .jpg and .webp; {file_format} is always exact")
 
 
 def check_is_readable(path: Path, wanted: str = "an image") -> None:
-    """The path is that of a file."""
+    """Check that the path is that of a file.
+
+    Raises:
+        WrongUse: there is no file of this name, or it is a folder.
+    """
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -58,7 +78,12 @@ def check_is_readable(path: Path, wanted: str = "an image") -> None:
 
 
 def check_may_write(out: Path, force: bool) -> None:
-    """A file of this name can be written, and none is lost."""
+    """Check that a file of this name can be written, and none is lost.
+
+    Raises:
+        WrongUse: the name is taken, or cannot be that of a file.
+        FailedWork: the folder is not writable.
+    """
     try:
         if out.is_dir():
             raise WrongUse(f"{quoted(out)} is a folder; -o is the name of the file to write")
@@ -74,7 +99,11 @@ def check_may_write(out: Path, force: bool) -> None:
 
 
 def check_is_no_file(folder: Path) -> None:
-    """A folder of this name is there or can be made."""
+    """Check that a folder of this name is there or can be made.
+
+    Raises:
+        WrongUse: a file has this name, or none can have it.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise WrongUse(f"{quoted(folder)} is not a folder: choose another one with -o")
@@ -83,7 +112,12 @@ def check_is_no_file(folder: Path) -> None:
 
 
 def check_may_make(folder: Path) -> None:
-    """A new folder of this name can be made; an empty one may be there."""
+    """Check that a new folder of this name can be made; an empty one may be there.
+
+    Raises:
+        WrongUse: a file has this name, or a folder that is not empty, or none can have it.
+        FailedWork: the folder above it is not writable.
+    """
     try:
         if folder.is_symlink() or folder.exists():
             if not folder.is_dir():
@@ -99,6 +133,10 @@ def check_may_make(folder: Path) -> None:
 
 
 def check_is_writable(folder: Path, called: Path | None = None) -> None:
-    """Files can be made in the folder; `called`: its name in the message."""
+    """Check that files can be made in the folder; `called`: its name in the message.
+
+    Raises:
+        FailedWork: they cannot.
+    """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise FailedWork(f"the folder {quoted(called or folder)} is not writable")

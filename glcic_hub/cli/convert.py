@@ -47,7 +47,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, convert, save."""
+    """Read, convert, save.
+
+    Raises:
+        WrongUse, FailedWork: with one sentence.
+    """
     check_is_readable(args.source, "a checkpoint")
     check_may_make(args.out)
     from glcic_hub.convert import convert as convert_file

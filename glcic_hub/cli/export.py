@@ -30,7 +30,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Load, export, write."""
+    """Load, export, write.
+
+    Raises:
+        WrongUse, FailedWork: with one sentence.
+    """
     if args.out.suffix.lower() != ".onnx":
         raise WrongUse(f"the name {quoted(args.out)} must end in .onnx")
     check_may_write(args.out, args.force)

@@ -65,7 +65,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, complete, write."""
+    """Read, complete, write.
+
+    Raises:
+        WrongUse, FailedWork: with one sentence.
+    """
     out = file_in(args.out, args.image)
     settings = options.settings_of(args, "PNG" if out == STANDARD else format_of(out))
     check_quality(args.quality, settings.file_format)

@@ -89,7 +89,7 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
-    """What `add_filling`, `add_quality` and, where the command has it, `add_reading` were told."""
+    """What `add_filling`, `add_quality` and `add_reading` were told."""
     return Settings(
         model=args.model,
         dtype=None if args.dtype == "auto" else args.dtype,
@@ -98,7 +98,7 @@ def settings_of(args: argparse.Namespace, file_format: str) -> Settings:
         file_format=file_format,
         quality=args.quality,
         invert=args.invert,
-        max_megapixels=getattr(args, "max_megapixels", None),
+        max_megapixels=args.max_megapixels,
     )
 
 

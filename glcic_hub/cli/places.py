@@ -44,7 +44,11 @@ def source_of(path: Path) -> PictureFile | StandardInput:
 
 
 def file_in(out: Path, image: Path) -> Path:
-    """`out`, or, where it is a folder, the file in it with the name of `image`: a .png if that name is of no result."""
+    """`out`, or, where it is a folder, the file in it with the name of `image`: a .png if that name is of no result.
+
+    Raises:
+        WrongUse: it is a folder, and the image has no name.
+    """
     if not os.path.isdir(out) or out.suffix.lower() in WRITABLE:
         return out
     if image == STANDARD:
@@ -53,7 +57,11 @@ def file_in(out: Path, image: Path) -> Path:
 
 
 def hand_over(out: Path, data: bytes) -> None:
-    """Write the result, and say on stdout where it is, unless it goes there itself."""
+    """Write the result, and say on stdout where it is, unless it goes there itself.
+
+    Raises:
+        FailedWork: it cannot be written.
+    """
     if out != STANDARD:
         write(out, data)
         print(out)

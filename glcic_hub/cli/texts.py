@@ -8,9 +8,10 @@ from glcic_hub.formats import JPEG_QUALITY, READABLE, WRITABLE
 RESULT_SUFFIXES = f"{', '.join(_others)} or {_last}"
 
 _WHAT_FORMATS_HOLD = {
-    "PNG": "lossless; everything but CMYK",
-    "WEBP": "lossless unless --quality is given; no 16 bits, no CMYK",
+    "PNG": "lossless; everything but CMYK and floats",
+    "WEBP": "lossless unless --quality is given; no 16 bits, no CMYK, no floats",
     "JPEG": f"quality {JPEG_QUALITY} (or --quality), 4:4:4; re-encodes the known pixels; no transparency, no 16 bits",
+    "TIFF": "lossless, packed with deflate; everything",
 }
 
 
@@ -53,8 +54,8 @@ INPAINT_DESCRIPTION = """\
   glcic inpaint photo.jpg --box 120,80,60,40 -o completed.jpg
   glcic inpaint cutout.png -o completed.png                      the transparent part is filled
 
-Fills the hole in IMAGE. OUT has the size of IMAGE and, outside the hole, the same pixels, bit for bit (.png and
-lossless .webp).
+Fills the hole in IMAGE. OUT has the size of IMAGE and, outside the hole, the same pixels, bit for bit (.png, .tif
+and lossless .webp).
 """
 
 INPAINT_EPILOG = f"""\
@@ -78,7 +79,7 @@ files:
 formats, by the suffix of OUT:
 {_formats()}
   Metadata of IMAGE are kept if the format of OUT has a place for them: EXIF, XMP and ICC data; dpi (not in WebP); IPTC
-  data and comments (.png, .jpg); texts, gAMA, cHRM and sRGB of PNG files (.png).
+  data (.png, .jpg, .tif); comments (.png, .jpg); texts, gAMA, cHRM and sRGB of PNG files (.png).
   Dropped are: thumbnails, which still show what was filled; XMP and IPTC data of more than 64 kB (.jpg); compressed
   texts of PNG files of more than 1 MB; TIFF tags that EXIF does not have; everything but dpi and comments of formats
   other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.

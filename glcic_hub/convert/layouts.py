@@ -88,7 +88,11 @@ FLAT = LAYOUTS[0]
 
 
 def find_state_dict(value: Any) -> dict[str, torch.Tensor]:
-    """The tensors by name, out of what `torch.load` gave: bare, or inside a training checkpoint."""
+    """The tensors by name, out of what `torch.load` gave: bare, or inside a training checkpoint.
+
+    Raises:
+        LayoutError: there are none.
+    """
     for _ in range(3):
         if not isinstance(value, Mapping):
             break
@@ -102,7 +106,11 @@ def find_state_dict(value: Any) -> dict[str, torch.Tensor]:
 
 
 def find_layout(state: Mapping[str, Any]) -> Layout:
-    """The layout whose weights are all there; a `LayoutError` names what the file holds instead."""
+    """The layout whose weights are all there.
+
+    Raises:
+        LayoutError: there is none; it names what the file holds instead.
+    """
     required = [(layout, [f"{name}.weight" for name in layout.convolutions + layout.norms]) for layout in LAYOUTS]
     for layout, names in required:
         if all(name in state for name in names):

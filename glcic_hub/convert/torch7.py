@@ -172,6 +172,7 @@ class _Reader:
                 raise Torch7Error(f"the content of a {name} is not a table")
             module.fields = fields
             return module
+        value: _Storage | np.ndarray
         kind = name.removeprefix("torch.").removesuffix("Tensor").removesuffix("Storage")
         self.objects[index] = _Unfinished()
         if name == f"torch.{kind}Storage" and kind in DTYPES:

@@ -39,7 +39,8 @@ class Completer:
         self.max_hole_size = model.max_hole_size
         self.texture = model.texture
         network = fold_batchnorm(getattr(model.network, "_orig_mod", model.network))  # before anything is rounded
-        self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)
+        # torch takes the three together, which its types do not say
+        self.network = network.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = model.mean.to(self.device, torch.float32)
         self._complete_window = _compiled_as(model, complete_window)
 
@@ -112,24 +113,23 @@ class ReadyCompleter:
     `.data`, which it does not count."""
 
     def __init__(self):
-        self._made_of: tuple[list, torch.Tensor] | None = None
-        self._completer: Completer | None = None
+        self._made: tuple[list, torch.Tensor, Completer] | None = None
 
     def of(self, model: GLCICModel, device: torch.device | str | None = None) -> Completer:
         """The completer of the model as it is now; arguments as in `Completer`."""
         tensors = [*model.parameters(), *model.buffers()]
-        marks = [(tensor.data_ptr(), tensor.dtype, tensor.shape, _version(tensor)) for tensor in tensors]
+        marks: list[object] = [(tensor.data_ptr(), tensor.dtype, tensor.shape, _version(tensor)) for tensor in tensors]
         marks += [model.compute_dtype, model.compile_arguments, *_compilers_of(model), device]
         samples = torch.cat([_sample(tensor.detach(), self.SAMPLES) for tensor in tensors])
-        if self._made_of is None or self._made_of[0] != marks or not self._made_of[1].equal(samples):
-            self._completer = Completer(model, device)
-            self._made_of = marks, samples
-        return self._completer
+        if self._made is None or self._made[0] != marks or not self._made[1].equal(samples):
+            self._made = marks, samples, Completer(model, device)
+        return self._made[2]
 
 
 def _compilers_of(model: GLCICModel) -> list[Callable]:
     """What torch.compile(model) or torch.compile(model.network) compiles with, where people have assigned that."""
-    return [part.dynamo_ctx for part in (model, model.network) if hasattr(part, "dynamo_ctx")]
+    parts = (model, model.network)
+    return [part.dynamo_ctx for part in parts if hasattr(part, "dynamo_ctx")]  # type: ignore[misc]  # torch's, undeclared
 
 
 def _compiled_as(model: GLCICModel, function: Callable) -> Callable:

@@ -74,11 +74,11 @@ def find_holes(mask: np.ndarray, sample_size: int, working_size: float) -> Itera
     block = max(1, sample_size // 8)
     labels, _ = ndimage.label(_any_in_blocks(mask, block), structure=np.ones((3, 3)))
     for label, coarse_box in enumerate(ndimage.find_objects(labels), start=1):
-        area = tuple(slice(s.start * block, min(s.stop * block, side)) for s, side in zip(coarse_box, mask.shape))
+        rows, columns = (slice(s.start * block, min(s.stop * block, side)) for s, side in zip(coarse_box, mask.shape))
         own = np.kron(labels[coarse_box] == label, np.ones((block, block), bool))
-        own = own[: area[0].stop - area[0].start, : area[1].stop - area[1].start] & mask[area]
+        own = own[: rows.stop - rows.start, : columns.stop - columns.start] & mask[rows, columns]
         tight = ndimage.find_objects(own.astype(np.uint8))[0]
-        box = tuple(slice(a.start + t.start, a.start + t.stop) for a, t in zip(area, tight))
+        box = outside(tight, (rows, columns))
         thickness = _thickness(mask, box)
         size = math.sqrt(thickness * math.sqrt(np.count_nonzero(own)))
         yield Hole(box, own[tight], min(1.0, working_size / size), thickness)
@@ -91,7 +91,9 @@ def joined(holes: Iterable[Hole], sample_size: int) -> list[Hole]:
         holes: of one mask.
         sample_size: side of the network's training crops, pixels; each hole is shown with so much around it.
     """
-    result, small, dust = [], {}, {}
+    result: list[Hole] = []
+    small: dict[tuple[int, ...], list[Hole]] = {}
+    dust: dict[tuple[int, ...], list[tuple[Hole, int]]] = {}
     for hole in holes:
         sides = [s.stop - s.start for s in hole.box]
         place = *(s.start // LARGEST_CELL for s in hole.box), hole.thickness < THIN
@@ -101,9 +103,9 @@ def joined(holes: Iterable[Hole], sample_size: int) -> list[Hole]:
             small.setdefault(place, []).append(hole)
         else:
             result.append(hole)
-    for place, group in dust.items():
-        found = [hole for hole, _ in group]
-        if sum(specks for _, specks in group) >= DUST:
+    for place, with_specks in dust.items():
+        found = [hole for hole, _ in with_specks]
+        if sum(specks for _, specks in with_specks) >= DUST:
             result.append(_one_of(found)._replace(is_dust=True))
         else:
             small.setdefault(place, []).extend(found)
@@ -195,7 +197,8 @@ def change_in_tiles(frame: Frame, box: Box, side: int, margin: int, changed: Cal
 
 def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
     """A box with a margin around it, as far as there are pixels; `size` is (height, width)."""
-    return tuple(slice(max(0, s.start - margin), min(side, s.stop + margin)) for s, side in zip(box, size))
+    rows, columns = (slice(max(0, s.start - margin), min(side, s.stop + margin)) for s, side in zip(box, size))
+    return rows, columns
 
 
 def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> Box:
@@ -210,27 +213,32 @@ def view_of(cell: Box, size: tuple[int, int], context: float, least: float) -> B
     Returns:
         The view, moved inside the picture where it would stick out, and cut where the picture is too small.
     """
-    return tuple(_grow(part, side, context, least) for part, side in zip(cell, size))
+    rows, columns = (_grow(part, side, context, least) for part, side in zip(cell, size))
+    return rows, columns
 
 
 def hull(*parts: Box) -> Box:
     """The smallest box around some."""
-    return tuple(slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*parts))
+    rows, columns = (slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*parts))
+    return rows, columns
 
 
 def common(part: Box, other: Box) -> Box:
     """What two boxes that meet have in common."""
-    return tuple(slice(max(p.start, o.start), min(p.stop, o.stop)) for p, o in zip(part, other))
+    rows, columns = (slice(max(p.start, o.start), min(p.stop, o.stop)) for p, o in zip(part, other))
+    return rows, columns
 
 
 def inside(part: Box, view: Box) -> Box:
     """The part in the coordinates of the view that contains it."""
-    return tuple(slice(p.start - v.start, p.stop - v.start) for p, v in zip(part, view))
+    rows, columns = (slice(p.start - v.start, p.stop - v.start) for p, v in zip(part, view))
+    return rows, columns
 
 
 def outside(part: Box, view: Box) -> Box:
     """A part that is in the coordinates of a view, in those that the view is in."""
-    return tuple(slice(p.start + v.start, p.stop + v.start) for p, v in zip(part, view))
+    rows, columns = (slice(v.start + p.start, v.start + p.stop) for p, v in zip(part, view))
+    return rows, columns
 
 
 def _grow(part: slice, side: int, context: float, least: float) -> slice:

@@ -7,12 +7,13 @@ parameters of an endpoint - is made from the fields of `FillOptions`. Needs the 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from numbers import Integral
+from typing import Any
 
 NONE = "none"
 """How None is written where values are text."""
 
-WIDTH = 120
-INDENT = " " * 12
+WIDTH = 108
+INDENT = " " * 4
 
 
 def _choice(*choices: str | None, help: str):
@@ -97,11 +98,13 @@ def from_texts(texts: Mapping[str, str]) -> FillOptions:
     known = {option.name: option for option in fields(FillOptions)}
     if unknown := texts.keys() - known.keys():
         raise ValueError(f"{', '.join(sorted(unknown))}: no such option; the options are {', '.join(known)}")
-    return FillOptions(**{name: from_text(known[name], text) for name, text in texts.items()})
+    values: dict[str, Any] = {name: from_text(known[name], text) for name, text in texts.items()}
+    return FillOptions(**values)
 
 
 def from_text(option: Field, text: str) -> str | int | None:
     """The value that a text means for one of `fields(FillOptions)`; ValueError if it is none."""
+    value: str | int | None
     if text == NONE:
         value = None
     elif "range" in option.metadata and text.isdecimal() and len(text) < 10:  # Python reads no numbers of thousands
@@ -131,8 +134,10 @@ def takes_fill_options(function: Callable) -> Callable:
         inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type)
         for option in fields(FillOptions)
     ]
-    function.__signature__ = signature.replace(parameters=[*named, *options])
+    shown = signature.replace(parameters=[*named, *options])
+    function.__signature__ = shown  # type: ignore[attr-defined]  # what `inspect` looks for is declared nowhere
     wrapped = textwrap.TextWrapper(WIDTH, initial_indent=INDENT, subsequent_indent=INDENT + "    ")
     lines = [wrapped.fill(f"{option.name}: {option.metadata['help']}.") for option in fields(FillOptions)]
-    function.__doc__ = function.__doc__.replace(f"{INDENT}**options: those of `FillOptions`.", "\n".join(lines))
+    docstring = inspect.cleandoc(function.__doc__ or "")  # as Python keeps it from 3.13 on
+    function.__doc__ = docstring.replace(f"{INDENT}**options: those of `FillOptions`.", "\n".join(lines))
     return function

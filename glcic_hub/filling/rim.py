@@ -68,7 +68,8 @@ def doubt_rim(frame: Frame, box: Box) -> Box:
         frame.hole[tile] |= doubted
         frame.known[tile] &= ~doubted
     lines = [np.flatnonzero(frame.hole.any(axis)) for axis in (1, 0)]
-    return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
+    rows, columns = (slice(int(line[0]), int(line[-1]) + 1) for line in lines)
+    return rows, columns
 
 
 def doubtful(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:

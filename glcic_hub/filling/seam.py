@@ -136,8 +136,9 @@ def continue_harmonically(values: np.ndarray, given: np.ndarray, wanted: np.ndar
         (row,) = np.nonzero(beside_wanted >= 0)
         rows.append(row)
         columns.append(beside_wanted[row])
-    rows, columns = np.concatenate(rows), np.concatenate(columns)
-    laplacian = sparse.diags(degree) - sparse.csc_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    places = np.concatenate(rows), np.concatenate(columns)
+    beside = sparse.csc_matrix((np.ones(len(places[0])), places), shape=(count, count))
+    laplacian = sparse.diags(degree) - beside
     # symmetric and positive definite: the ordering for that, and no pivoting
     options = {"SymmetricMode": True}
     solver = splu(laplacian.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)

@@ -129,7 +129,7 @@ def context(area: int) -> int:
 def reach(hole: Hole) -> int:
     """How many pixels of surroundings on each side of a hole `synthesise_frame` is to be given."""
     side = _tile_side(hole.thickness)
-    return context(min(np.count_nonzero(hole.mask), math.ceil(side * hole.thickness)))
+    return context(min(int(np.count_nonzero(hole.mask)), math.ceil(side * hole.thickness)))
 
 
 def synthesise_frame(

@@ -6,6 +6,7 @@ ComfyUI finds it by a file `custom_nodes/glcic.py` with this line:
 """
 
 from dataclasses import Field, fields
+from typing import Any
 
 import torch
 
@@ -65,7 +66,10 @@ class GLCICInpaint:
             raise ValueError(
                 f"got {len(masks)} masks for {len(image)} images; give one for each image, or a single one for all"
             )
-        how = FillOptions(**{name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()})
+        values: dict[str, Any] = {
+            name: None if value in (NONE, AUTOMATIC) else value for name, value in options.items()
+        }
+        how = FillOptions(**values)
         completer = completer_of(model)
         count, channels = max(len(masks), len(image)), image.shape[-1]
         pairs = zip(image.expand(count, -1, -1, -1), masks.expand(count, -1, -1))

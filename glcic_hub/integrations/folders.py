@@ -81,6 +81,11 @@ class LocalFolder:
         return self.path.resolve().as_posix()
 
     def pictures(self) -> Found:
+        """As `Folder` says.
+
+        Raises:
+            NotADirectoryError: there is no such folder.
+        """
         if not self.path.is_dir():
             raise NotADirectoryError("there is no such folder")
         return list_pictures(self.path)

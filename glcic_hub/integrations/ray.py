@@ -168,7 +168,7 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
         jobs: at least one, each with a result of its own.
         processes: how many; None: one for each core, or some for each GPU.
         settings: the same for all.
-        folders: `photos`, `masks` and `out`, which every machine of the cluster can open.
+        **folders: `photos`, `masks` and `out`, which every machine of the cluster can open.
 
     Raises:
         FailedWork: no more jobs can be done.
@@ -177,8 +177,8 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
     context.enable_progress_bars = False
     context.max_consecutive_actor_init_deaths = ATTEMPTS - 1
     rows = [
-        # as bytes, because Ray's texts are text, which names of files need not be
-        {"job": number} | dict(zip(NAMES, map(os.fsencode, (job.photo.name, job.mask.name, job.out))))
+        # As bytes, because Ray's texts are text, which names of files need not be. Every job of folders has a mask.
+        {"job": number} | dict(zip(NAMES, map(os.fsencode, (job.photo.name, job.mask.name, job.out))))  # type: ignore[union-attr]
         for number, job in enumerate(jobs)
     ]
     attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts).remote()
@@ -203,7 +203,11 @@ def work_off(jobs: list[Job], processes: int | None, settings: Settings, **folde
 
 @contextmanager
 def writing(folder: Folder, name: str) -> Iterator[None]:
-    """An OSError inside becomes a FailedWork that names the file."""
+    """An OSError inside becomes a FailedWork that names the file.
+
+    Raises:
+        FailedWork: there was one.
+    """
     try:
         yield
     except OSError as error:
@@ -222,7 +226,7 @@ def run(args: argparse.Namespace) -> None:
         out.write(ERRORS, b"")  # so that it shows before the work whether OUT can be written
     errors = []
     try:
-        reports = iter(())
+        reports: Iterator[Report] = iter(())
         if plan.jobs:
             load_model(settings.model, settings.dtype)  # what is wrong with it is one sentence here
             reports = work_off(plan.jobs, args.processes, settings, photos=photos, masks=masks, out=out)
@@ -259,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how many, each with one thread (default: one a core of the cluster, or four a GPU)",
     )
     options.add_filling(parser)
+    options.add_reading(parser)
     parser.set_defaults(command="ray", run=run)
     return parser
 

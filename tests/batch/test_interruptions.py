@@ -76,7 +76,7 @@ def test_a_kill_loses_nothing_and_the_next_run_goes_on(tmp_path, photos, model, 
     wait_for(out, 5, process)
     children = families(process)
     process.kill()
-    process.wait()
+    end(process)
     assert gone(children)
     left = whole(out)
     assert 5 <= len(left) < COUNT and left.items() <= wanted.items()

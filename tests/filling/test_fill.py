@@ -677,6 +677,7 @@ def test_progress_is_the_share_of_the_masked_pixels():
 
 
 def test_the_network_of_a_compiled_model_is_compiled_once_for_alike_holes():
+    torch.compiler.reset()  # torch compiles a function only so often, those of other tests included
     graphs = []
 
     def backend(graph, inputs):

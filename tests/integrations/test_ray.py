@@ -45,7 +45,8 @@ ours.folder_at = folder_at
 """
 COMMAND = START + "sys.exit(ours.main(sys.argv[1:]))\n"
 TWICE = """
-print(ours.main(["photos", "masks", "out", "--processes", "2", "--model", "model"]), "is the exit code")
+options = ["--processes", "2", "--model", "model", "--max-megapixels", "1"]
+print(ours.main(["photos", "masks", "out", *options]), "is the exit code")
 sys.argv = ["program.py", "photos", "masks", "tables"]
 """
 
@@ -69,7 +70,7 @@ def model(tmp_path_factory) -> Path:
 def ran(tmp_path_factory, model) -> tuple[Path, str]:
     """A folder in which the command and the program of the docs have run, and what they printed.
 
-    Of four photos one was done before, and one is damaged; one more has no mask.
+    Of four photos one was done before, and one is damaged; one more has no mask, and one is above the limit.
     """
     folder = tmp_path_factory.mktemp("ray")
     make_photos(folder, 4)
@@ -81,7 +82,9 @@ def ran(tmp_path_factory, model) -> tuple[Path, str]:
     (folder / "out" / "000.png").write_text("done before")
     (folder / "photos" / "002.png").write_text("no picture")
     save(samples(9), folder / "photos" / "sub" / "alone.png")
-    remove = "os.remove('photos/sub/alone.png'); os.rmdir('photos/sub')\n"
+    for kind in ("photos", "masks"):
+        Image.new("L", (1001, 1000), 255).save(folder / kind / "large.png")
+    remove = "os.remove('photos/sub/alone.png'); os.rmdir('photos/sub'); os.remove('photos/large.png')\n"
     remove += "[os.rename(kind + b'/\\xff.png', kind + b'/003.png') for kind in (b'photos', b'masks')]\n"
     (folder / "program.py").write_text(START + TWICE + remove + program)
     return folder, run_with("ray", folder, "program.py")
@@ -100,8 +103,10 @@ def test_the_command_completes_what_is_not_done_and_lists_what_cannot_be(ran, mo
     assert [Path(error["name"]).relative_to(folder).as_posix() for error in errors] == [
         "photos/sub/alone.png",
         "photos/002.png",
+        "photos/large.png",
     ]
-    assert "no mask for it" in errors[0]["error"] and "cannot use" in errors[1]["error"]
+    for error, words in zip(errors, ("no mask for it", "cannot use", "is too large to read")):
+        assert words in error["error"]
 
 
 def test_the_pipeline_of_the_docs(ran):

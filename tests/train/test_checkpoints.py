@@ -1,6 +1,8 @@
 """Checkpoints: exact resumption, damage, rotation, the best one, full disks. Kills: test_interruptions.py."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -72,6 +74,15 @@ def test_only_the_newest_checkpoints_stay(tiny_pictures, tmp_path):
     output = run(tiny_pictures, tmp_path / "run", "--checkpoints_total_limit", "2", "--checkpointing_steps", "2")
     kept = sorted(path.name for path in output.iterdir() if "checkpoint" in path.name)
     assert kept == ["checkpoint-6", "checkpoint-7"]
+
+
+def test_drives_without_fsync_are_written(tiny_pictures, tmp_path, monkeypatch):
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    output = run(tiny_pictures, tmp_path / "run", "--max_train_steps", "2")
+    assert [path.name for path in checkpoints(output)] == ["checkpoint-1", "checkpoint-2"]
 
 
 # ----------------------------------------------------------------------------------------------- damage and rotation
