@@ -1,0 +1,26 @@
+// What the page says: one sentence beside the buttons, and how far a task is.
+
+const element = (id) => document.getElementById(id);
+
+/** Say how things are; what was said before goes. */
+export function say(sentence) {
+  element("error").textContent = "";
+  element("status").textContent = sentence;
+}
+
+/** Say what went wrong and what can be done. */
+export function complain(sentence) {
+  element("status").textContent = "";
+  element("error").textContent = sentence;
+}
+
+/** Show the bar: `share` from 0 to 1, null while nobody knows. */
+export function showProgress(share) {
+  element("running").hidden = false;
+  if (share === null) element("progress").removeAttribute("value");
+  else element("progress").value = share;
+}
+
+export function hideProgress() {
+  element("running").hidden = true;
+}
