@@ -39,7 +39,7 @@ class Opened(NamedTuple):
 
 def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded."""
-    stored_format = _check_file(path, "photo", most_pixels)
+    stored_format = check_file(path, "photo", most_pixels)
     note = ""
     try:
         image = images.load_image(path)
@@ -80,7 +80,7 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
     Returns:
         bool (height, width), True = fill; and what is doubtful about it in a sentence, or "".
     """
-    _check_file(path, "mask", most_pixels)
+    check_file(path, "mask", most_pixels)
     try:
         image = images.load_image(path)
         width, height = image.size if images.exif_orientation(image) < 5 else image.size[::-1]
@@ -130,7 +130,7 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
     return painted.repeat(scale, 0).repeat(scale, 1)[:height, :width]
 
 
-def _check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
+def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
     """Pillow's name of the format. ValueError if a file is not an image, or a huge one; its pixels are not decoded."""
     most = most_pixels // MEGAPIXEL
     try:
