@@ -237,8 +237,7 @@ def test_100_megapixels(client, tmp_path):
     said = lines(client, opened, left=9000, top=8000, width=500, height=300)
     assert said[-1]["box"] == [9000, 8000, 500, 300]
     after = result(client, opened, said[-1])
-    assert (after[8000:8300, 9000:9500] == 127).all()
-    after[8000:8300, 9000:9500] = pixels[8000:8300, 9000:9500]
+    pixels[8000:8300, 9000:9500] = 127
     assert np.array_equal(after, pixels)
     preview = client.get(f"photos/{opened['id']}/preview")
     assert Image.open(io.BytesIO(preview.content)).size == (2048, 2048)
