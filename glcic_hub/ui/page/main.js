@@ -288,8 +288,8 @@ function showHost() {
   element("download").hidden = !host.canDownloadOwnFormat;
   element("save").hidden = !host.canSave;
   for (const links of document.querySelectorAll(".links")) {
-    for (const { label, href } of host.about ?? []) {
-      links.append(Object.assign(document.createElement("a"), { textContent: label, href, target: "_blank", rel: "noopener" }));
+    for (const { label, url } of host.about ?? []) {
+      links.append(Object.assign(document.createElement("a"), { textContent: label, href: url, target: "_blank", rel: "noopener" }));
     }
   }
   element("examples").hidden = !host.examples?.length;
