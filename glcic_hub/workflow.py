@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from glcic_hub.filling.completer import Completer
+    from glcic_hub.filling.fill import Filled
     from glcic_hub.images import Picture
     from glcic_hub.model import GLCICModel
 
@@ -209,10 +210,21 @@ def complete(
     progress: Callable[[float], object] | None = None,
 ) -> "Image.Image":
     """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`."""
+    return picture.completed(*fill_holes(completer, picture, mask, settings.options, progress))
+
+
+def fill_holes(
+    completer: "Completer",
+    picture: "Picture",
+    mask: "np.ndarray",
+    options: FillOptions,
+    progress: Callable[[float], object] | None = None,
+) -> "Filled":
+    """As `fill`, of a `Picture`."""
     from glcic_hub.filling.fill import fill
 
     try:
-        filled = fill(completer, picture.samples, mask, settings.options, progress=progress, hidden=picture.hidden)
+        return fill(completer, picture.samples, mask, options, progress=progress, hidden=picture.hidden)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -220,7 +232,6 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("not enough memory to complete the image; try a smaller one") from error
-    return picture.completed(*filled)
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

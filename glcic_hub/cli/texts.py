@@ -40,11 +40,26 @@ Completes images (inpainting) with the GLCIC network of Iizuka et al. 2017.
 
 EPILOG = f"""\
 more:
+  glcic ui photo.jpg                           a page in the browser, on which you paint over what should go
   glcic demo                                   completes a photo that comes with the package
   glcic inpaint --help                         masks, formats and more examples
   glcic batch --help                           whole folders and tar files, in several processes
   glcic convert --help                         checkpoints of other implementations, and how exact the result is
   glcic export onnx --help                     files for ONNX Runtime and browsers
+
+{EXIT_CODES}"""
+
+UI_DESCRIPTION = """\
+  glcic ui photo.jpg
+  glcic ui
+
+Opens a page in the browser on which you paint over what should go. All of it runs on this machine, and only this
+machine can open the page; nothing is sent anywhere.
+"""
+
+UI_EPILOG = f"""\
+  Save writes the result beside PHOTO, or into the current folder, as NAME-completed; it never overwrites a file.
+  Ctrl+C ends the server. The address of the page goes to stdout.
 
 {EXIT_CODES}"""
 
