@@ -36,7 +36,8 @@ export async function openExample(name, { signal } = {}) {
   const asked = ask(`examples/${encodeURIComponent(name)}/mask`, { signal });
   const [mask, preview] = await Promise.all([asked.then((response) => response.blob()), photo.preview(signal)]);
   photo.picture = preview;
-  const request = { mask, box: [0, 0, photo.width, photo.height], settings: {} };
+  const settings = Object.fromEntries(host.settings.map(({ name, value }) => [name, value]));
+  const request = { mask, box: [0, 0, photo.width, photo.height], settings };
   const version = { id: first.version, box: first.box, seconds: first.seconds, note: "", base: null, request };
   await photo.loadPatch(version, signal);
   photo.first = { mask, version };

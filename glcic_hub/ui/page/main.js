@@ -37,6 +37,8 @@ let opening = null; // AbortController of what is being opened
 function changed(isKept = false) {
   const { photo, history, version } = editor;
   element("app").classList.toggle("no-photo", !photo);
+  placeMessages(Boolean(photo));
+  element("app").classList.toggle("no-result", !version);
   element("app").classList.toggle("running", remover.isRunning);
   const can = {
     undo: history.canUndo,
@@ -45,12 +47,17 @@ function changed(isKept = false) {
     invert: Boolean(photo),
     "use-mask": Boolean(photo),
     remove: photo && !remover.isRunning,
-    download: version,
-    "download-png": version,
-    save: version,
   };
   for (const [id, yes] of Object.entries(can)) element(id).setAttribute("aria-disabled", !yes);
   if (isKept) keep();
+}
+
+/** Sentences stand beside the buttons, which are elsewhere before a photo is open. */
+function placeMessages(isInBar) {
+  const messages = element("messages");
+  if (isInBar === (messages.parentElement === element("bar"))) return;
+  if (isInBar) element("actions").before(messages);
+  else element("choose").append(messages);
 }
 
 function keep() {
@@ -286,10 +293,11 @@ function showHost() {
   element("file").accept = host.accept;
   if (host.introduction) element("introduction").textContent += ` ${host.introduction}`;
   element("download").hidden = !host.canDownloadOwnFormat;
+  if (!host.canDownloadOwnFormat) element("download-png").textContent = "Download PNG";
   element("save").hidden = !host.canSave;
   for (const links of document.querySelectorAll(".links")) {
-    for (const { label, href } of host.about ?? []) {
-      links.append(Object.assign(document.createElement("a"), { textContent: label, href, target: "_blank", rel: "noopener" }));
+    for (const { label, url } of host.about ?? []) {
+      links.append(Object.assign(document.createElement("a"), { textContent: label, href: url, target: "_blank", rel: "noopener" }));
     }
   }
   element("examples").hidden = !host.examples?.length;

@@ -154,7 +154,9 @@ export class View {
     const isSmallEnough = this.#small && this.scale * this.#density <= this.#small.width / width;
     context.drawImage(isSmallEnough ? this.#small : this.photo.picture, 0, 0, width, height);
     if (this.isOriginal) return;
+    context.globalCompositeOperation = "source-atop"; // a patch does not know where the photo is transparent
     for (const { box, image } of this.#patches) context.drawImage(image, ...box);
+    context.globalCompositeOperation = "source-over";
   }
 
   #drawAbove() {
