@@ -59,8 +59,8 @@ can open the page, and the photos go nowhere.
 
 UI_EPILOG = f"""\
 the results:
-  Save writes NAME-completed into the folder of PHOTO, or into the current one if PHOTO is not given. It never overwrites
-  a file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again, with
+  Save writes NAME-completed into the folder of PHOTO, or into the current one where PHOTO is not given, and overwrites
+  no file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again, with
   quality {JPEG_QUALITY}.
 
 the server:
