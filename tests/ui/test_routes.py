@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ import uvicorn
 from PIL import Image
 from scipy import ndimage
 from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from glcic_hub import GLCICPipeline
 from glcic_hub.errors import FailedWork
@@ -58,11 +58,9 @@ class Slow:
 
 
 @contextmanager
-def served(fill=in_one_colour, turns: Turns | None = None, middleware=(), **host) -> Iterator[httpx.Client]:
-    """A client of a server in a thread of this process."""
-    photos, port = Photos(200 * 10**6), free_port()
-    routes = page_routes(Host(photos, turns or Turns(), fill, ["small"], **host))
-    app = Starlette(routes=routes, middleware=list(middleware))
+def running(app: Starlette) -> Iterator[httpx.Client]:
+    """A client of an application, which is served by a thread of this process."""
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -72,6 +70,15 @@ def served(fill=in_one_colour, turns: Turns | None = None, middleware=(), **host
         yield client
     server.should_exit = True
     thread.join()
+
+
+@contextmanager
+def served(fill=in_one_colour, turns: Turns | None = None, middleware=(), **host) -> Iterator[httpx.Client]:
+    """A client of the page's server."""
+    photos = Photos(200 * 10**6)
+    routes = page_routes(Host(photos, turns or Turns(), fill, ["small"], **host))
+    with running(Starlette(routes=routes, middleware=list(middleware))) as client:
+        yield client
     photos.close()
 
 
@@ -346,20 +353,26 @@ def test_the_first_photo_and_saving(photo, tmp_path):
         assert sentence == f"The result cannot be saved in {tmp_path / 'missing'}: No such file or directory."
 
 
-def test_the_page_s_files(client, tmp_path):
+def test_the_page_s_files(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "index.html").write_text("<p>page")
     (tmp_path / "parts" / "a.js").write_text("// code")
-    (tmp_path / "__init__.pyc").write_text("")
-    page = TestClient(Starlette(routes=file_routes(tmp_path)))
-    answer = page.get("/")
-    assert answer.text == "<p>page" and answer.headers["cache-control"] == "no-cache"
-    code = page.get("/parts/a.js")
-    assert code.headers["content-type"].startswith("text/javascript")
-    kept = page.get("/parts/a.js", headers={"If-None-Match": code.headers["etag"]})
-    assert kept.status_code == 304 and not kept.content
-    assert page.get("/other").status_code == 404
-    assert page.post("/").status_code == 405
+    with running(Starlette(routes=file_routes(tmp_path))) as page:
+        answer = page.get("/")
+        assert answer.text == "<p>page" and answer.headers["cache-control"] == "no-cache"
+        code = page.get("parts/a.js")
+        assert code.headers["content-type"].startswith("text/javascript")
+        kept = page.get("parts/a.js", headers={"If-None-Match": code.headers["etag"]})
+        assert kept.status_code == 304 and not kept.content
+        assert page.get("other").status_code == 404
+        assert page.post("/").status_code == 405
+
+
+def test_the_page_is_there(client):
+    """With all that it names."""
+    page = client.get("/").text
+    names = re.findall(r'(?:src|href)="(?!https?:|data:|#)([^"]+)"', page)
+    assert names and all(client.get(name).status_code == 200 for name in names)
 
 
 @pytest.fixture(scope="module")
