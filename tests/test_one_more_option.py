@@ -249,7 +249,7 @@ open("out.png", "wb").write(client.get(f"{path}/versions/{version}/file?format=p
 print(client.post(f"{path}/versions", params=query | {"paint_rows": 0}).json()["error"])
 """
     said = run("-c", READ + code)
-    assert said == "paint_rows must be a whole number of pixels from 1 to 9999; got '0'\n"
+    assert said == "paint_rows must be a whole number of pixels from 1 to 9999; got 0\n"
     assert_painted(tmp_path / "out.png")
 
 

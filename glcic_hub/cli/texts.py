@@ -59,9 +59,9 @@ can open the page, and the photos go nowhere.
 
 UI_EPILOG = f"""\
 the results:
-  Save writes NAME-completed into the folder of PHOTO, or into the current one if PHOTO is not given. It never overwrites
-  a file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again, with
-  quality {JPEG_QUALITY}.
+  Save writes NAME-completed into the folder of PHOTO, or into the current one where PHOTO is not given. It never
+  overwrites a file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again,
+  with quality {JPEG_QUALITY}.
 
 the server:
   The address of the page goes to stdout. Ctrl-C ends the server, and what it has kept is deleted. Photos that were not
