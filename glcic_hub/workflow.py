@@ -4,6 +4,7 @@ Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this m
 """
 
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -173,9 +174,11 @@ def _read(
         else:
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
+                is_file = isinstance(photo, PictureFile) and photo.byte_count is None
+                hint = f" (no mask yet? glcic ui {shlex.quote(photo.label)})" if is_file else ""
                 raise WrongUse(
                     f"{quoted(photo.label)} has no transparent part that could be filled: give a mask, "
-                    "or draw one with --box or --polygon of glcic inpaint"
+                    f"or draw one with --box or --polygon of glcic inpaint{hint}"
                 )
             return images.read(without_transparency(image)), bool_mask, None
     return picture, *_mask_of(mask, picture.size, invert)

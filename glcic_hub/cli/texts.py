@@ -53,13 +53,24 @@ UI_DESCRIPTION = """\
   glcic ui photo.jpg
   glcic ui
 
-Opens a page in the browser on which you paint over what should go. All of it runs on this machine, and only this
-machine can open the page; nothing is sent anywhere.
+Opens a page in the browser on which you paint over what should go. The work is done on this machine, no other machine
+can open the page, and the photos go nowhere.
 """
 
 UI_EPILOG = f"""\
-  Save writes the result beside PHOTO, or into the current folder, as NAME-completed; it never overwrites a file.
-  Ctrl+C ends the server. The address of the page goes to stdout.
+the results:
+  Save writes NAME-completed into the folder of PHOTO, or into the current one where PHOTO is not given. It never
+  overwrites a file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again,
+  with quality {JPEG_QUALITY}.
+
+the server:
+  The address of the page goes to stdout. Ctrl-C ends the server, and what it has kept is deleted. Photos that were not
+  used for an hour are deleted, too; a page that is still open then sends its photo again.
+
+examples:
+  glcic ui photo.jpg
+  glcic ui photo.jpg --model ./my-model
+  glcic ui --no-browser --port 9000                 for a browser at the other end of ssh -L 9000:127.0.0.1:9000
 
 {EXIT_CODES}"""
 

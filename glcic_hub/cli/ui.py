@@ -2,21 +2,35 @@
 
 import argparse
 import functools
+import signal
 import socket
+import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glcic_hub.cli import options
 from glcic_hub.cli.checks import check_is_readable, say
 from glcic_hub.cli.texts import UI_DESCRIPTION, UI_EPILOG
-from glcic_hub.errors import FailedWork, reason
+from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.workflow import Settings, fill_holes, load_completer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from glcic_hub.filling.completer import Completer
+    from glcic_hub.filling.fill import Filled
+    from glcic_hub.images import Picture
+    from glcic_hub.ui.routes import Host
 
 ADDRESS = "127.0.0.1"
 PORT = 8460
 """Where it is free; otherwise any port is taken."""
 SECONDS_TO_END = 1
 MOST_PIXELS = 178 * 10**6  # what Pillow opens
+MOST_BYTES = 2**31
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -62,36 +76,54 @@ def _serve(args: argparse.Namespace, listening: socket.socket) -> None:
     import uvicorn
     from starlette.applications import Starlette
 
+    from glcic_hub.ui.guard import MIDDLEWARE
+    from glcic_hub.ui.reading import check_file
+    from glcic_hub.ui.routes import page_routes
+
+    if args.photo:
+        try:
+            check_file(args.photo, "photo", MOST_PIXELS)
+        except ValueError as error:
+            raise WrongUse(f"cannot use {quoted(args.photo)}: {reason(error)}") from error
+    host = _host(args)
+    app = Starlette(routes=page_routes(host), middleware=MIDDLEWARE)
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=SECONDS_TO_END
+    )
+    server = uvicorn.Server(config)
+    address = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
+    print(address, flush=True)
+    say(args, "the page is open as long as this runs; Ctrl-C ends it")
+    if not args.no_browser:  # in a thread: some return when they are closed. The socket listens already.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or nobody would delete what is kept
+    try:
+        server.run(sockets=[listening])
+    finally:
+        host.photos.close()
+    raise KeyboardInterrupt  # newer releases of uvicorn have raised it already
+
+
+def _host(args: argparse.Namespace) -> "Host":
     from glcic_hub.model import DEFAULT_NAME, embedded_models
-    from glcic_hub.ui import guard
     from glcic_hub.ui.photos import Photos
-    from glcic_hub.ui.routes import Host, page_routes
+    from glcic_hub.ui.routes import Host
     from glcic_hub.ui.turns import Turns
 
     @functools.cache
-    def completer(name):
+    def completer(name: str) -> "Completer":
         return load_completer(Settings(model=name, device=args.device))
 
-    def fill(model, picture, mask, options, progress):
+    def fill(
+        model: str,
+        picture: "Picture",
+        mask: "np.ndarray",
+        options: FillOptions,
+        progress: Callable[[float], object],
+    ) -> "Filled":
         return fill_holes(completer(model), picture, mask, options, progress)
 
     models = [args.model] if args.model else sorted(embedded_models(), key=lambda name: name != DEFAULT_NAME)
     completer(models[0])
-    photos = Photos(MOST_PIXELS)
     folder = (args.photo.parent if args.photo else Path()).absolute()
-    host = Host(photos, Turns(), fill, models, 2**31, args.photo, folder)
-    app = Starlette(routes=page_routes(host), middleware=guard.MIDDLEWARE)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=SECONDS_TO_END)
-    )
-    address = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
-    print(address, flush=True)
-    say(args, "photos stay on this machine; Ctrl+C ends it")
-    if not args.no_browser:
-        webbrowser.open(address)  # the socket listens already: the browser waits for the first answer
-    try:
-        server.run(sockets=[listening])
-    finally:
-        photos.close()
-    if server.should_exit:  # older releases of uvicorn keep the interrupt for themselves
-        raise KeyboardInterrupt
+    return Host(Photos(MOST_PIXELS), Turns(), fill, models, MOST_BYTES, args.photo, folder)

@@ -15,7 +15,7 @@ from glcic_hub.formats import READABLE, WRITABLE, check_fits
 from glcic_hub.images import Picture
 from glcic_hub.inks import to_rgb
 from glcic_hub.metadata import without_small_pictures
-from glcic_hub.opening import CannotRead, open_image
+from glcic_hub.opening import CannotRead, open_image, warnings_off
 from glcic_hub.workflow import MOSTLY
 
 MEGAPIXEL = 1_000_000
@@ -39,7 +39,7 @@ class Opened(NamedTuple):
 
 def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded."""
-    stored_format = _check_file(path, "photo", most_pixels)
+    stored_format = check_file(path, "photo", most_pixels)
     note = ""
     try:
         image = images.load_image(path)
@@ -80,7 +80,7 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
     Returns:
         bool (height, width), True = fill; and what is doubtful about it in a sentence, or "".
     """
-    _check_file(path, "mask", most_pixels)
+    check_file(path, "mask", most_pixels)
     try:
         image = images.load_image(path)
         width, height = image.size if images.exif_orientation(image) < 5 else image.size[::-1]
@@ -117,24 +117,25 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
         bool (height, width), True = fill.
     """
     try:
-        with open_image(data, formats=("PNG",)) as image:
+        with warnings_off(), open_image(data, formats=("PNG",)) as image:
             columns, rows = image.size
-            scale = max(-(-width // columns), -(-height // rows))
-            if columns > width or rows > height or (columns - 1) * scale >= width or (rows - 1) * scale >= height:
-                raise ValueError(f"The paint is {columns} x {rows} pixels, the part of the photo {width} x {height}.")
-            black = Image.new("RGBA", image.size, "black")
-            black.alpha_composite(image.convert("RGBA"))
-    except OSError as error:
-        raise ValueError("The paint has not arrived whole: try again.") from error
+            if columns <= width and rows <= height:  # before it is decoded
+                black = Image.new("RGBA", image.size, "black")
+                black.alpha_composite(image.convert("RGBA"))
+    except Exception as error:  # noqa: BLE001 - the decoders raise errors of many kinds
+        raise ValueError("The paint has not arrived as it should: try again.") from error
+    scale = max(-(-width // columns), -(-height // rows))
+    if columns > width or rows > height or (columns - 1) * scale >= width or (rows - 1) * scale >= height:
+        raise ValueError(f"The paint is {columns} x {rows} pixels, the part of the photo {width} x {height}.")
     painted = np.asarray(black.convert("L")) >= 128
     return painted.repeat(scale, 0).repeat(scale, 1)[:height, :width]
 
 
-def _check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
+def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
     """Pillow's name of the format. ValueError if a file is not an image, or a huge one; its pixels are not decoded."""
     most = most_pixels // MEGAPIXEL
     try:
-        with open_image(path) as opened:
+        with warnings_off(), open_image(path) as opened:
             pixels, stored_format = opened.width * opened.height, opened.format
     except FileNotFoundError as error:
         raise ValueError(f"This {what} is no longer on the server. Open it again.") from error
