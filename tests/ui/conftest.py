@@ -10,8 +10,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from tests.conftest import SECONDS_FOR_THE_PAGE
 from tests.random_models import random_model
 from tests.served import free_port, serving
+from tests.ui.hands import DESKTOP, SECOND, Visitor
+
+SCREENSHOTS = Path(__file__).parents[2] / "outputs" / "page-screenshots"
 
 
 class Page(NamedTuple):
@@ -64,3 +68,23 @@ def served_page(model_folder, photo, tmp_path_factory) -> Iterator[Page]:
     log = tmp_path_factory.mktemp("log") / "log.txt"
     with serving([*command, "--port", port, "--model", model_folder], port, log) as address:
         yield Page(address, folder)
+
+
+@pytest.fixture(params=[DESKTOP])
+def visitor(request, browser, served_page):
+    """On the page without the photo that the server was started with, as on any other host."""
+    name, options = request.param
+    context = browser.new_context(**options)
+    context.set_default_timeout(SECONDS_FOR_THE_PAGE * SECOND)
+    context.route("**/host.json", lambda route: route.fulfill(json=route.fetch().json() | {"firstPhoto": None}))
+    page = context.new_page()
+    asked, problems = [], []
+    page.on("request", lambda each: asked.append(each.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(served_page.address)
+    yield Visitor(page, asked, touch="has_touch" in options)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{request.function.__name__}-{name}.png")
+    context.close()
+    assert [url for url in asked if not url.startswith((served_page.address, "blob:", "data:"))] == []
+    assert problems == []

@@ -26,9 +26,14 @@ export class Editor {
     return hasPaint(this.history.paint);
   }
 
-  /** Show another photo, with a history where it has one; resolves when it is on the screen. */
-  async open(photo, { steps = [], at = steps.length } = {}) {
-    await Promise.all(steps.map((step) => this.#prepare(step)));
+  /** Decode what the steps of a history need to be drawn. */
+  prepare(steps) {
+    return Promise.all(steps.map((step) => this.#prepare(step)));
+  }
+
+  /** Show another photo, with a history of which all is prepared; resolves when it is on the screen. */
+  open(photo, steps, at) {
+    this.photo?.close();
     [this.photo, this.stroke, this.history] = [photo, null, Object.assign(new History(), { steps, at })];
     this.#view.show(photo);
     const drawn = this.draw();
@@ -36,7 +41,6 @@ export class Editor {
     return drawn;
   }
 
-  /** Decode what a step needs to be drawn. */
   async #prepare(step) {
     if (step.kind === "mask") step.tinted ??= tinted(await decoded(step.blob));
     if (step.kind === "version") this.#patches.set(step.version, await decoded(step.version.patch));

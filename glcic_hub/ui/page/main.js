@@ -44,8 +44,8 @@ function changed(isKept = false) {
     undo: history.canUndo,
     redo: history.canRedo,
     clear: editor.hasPaint,
-    invert: Boolean(photo),
-    "use-mask": Boolean(photo),
+    invert: photo && !remover.isRunning, // what is running takes the paint away that would be inverted
+    "use-mask": photo,
     remove: photo && !remover.isRunning,
   };
   for (const [id, yes] of Object.entries(can)) element(id).setAttribute("aria-disabled", !yes);
@@ -79,12 +79,13 @@ async function openWith(task) {
   element("spinner").hidden = false;
   say(words.opening);
   try {
-    const { photo, steps, at, sentence, isKept } = await task(mine.signal);
+    await started();
+    const { photo, steps = [], at = steps.length, sentence, isKept } = await task(mine.signal);
+    await editor.prepare(steps);
     if (mine.signal.aborted) return photo.close();
     remover.cancel();
-    editor.photo?.close();
     if (!isKept) keeper.keepPhoto(photo.memo);
-    await editor.open(photo, { steps, at });
+    await editor.open(photo, steps, at);
     say([sentence, photo.note].filter(Boolean).join(" "));
     canvas.focus({ preventScroll: true });
     followUpload(photo);
@@ -135,6 +136,15 @@ const restore = ({ memo, steps, at, page }) =>
     element("at-once").checked = page.atOnce;
     return { photo: await engine.reopen(memo, { signal }), steps, at, sentence: words.restored, isKept: true };
   });
+
+function startOver() {
+  opening?.abort();
+  remover.cancel();
+  editor.close();
+  keeper.forget();
+  say("");
+  element("more-dialog").close();
+}
 
 async function useMask(file) {
   const { photo } = editor;
@@ -245,6 +255,7 @@ const buttons = {
   open: actions.open,
   "choose-file": actions.open,
   "choose-camera": () => element("camera").click(),
+  "start-over": startOver,
   "use-mask": () => element("mask").click(),
   "download-png": actions.downloadPng,
 };
@@ -269,6 +280,7 @@ for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("pointerdown", (event) => isBeside(dialog, event) && dialog.close());
   dialog.addEventListener("close", () => editor.photo && keep());
 }
+element("tools").addEventListener("change", () => editor.photo && keep());
 listenToOriginal(element("original"));
 
 function isBeside(dialog, { clientX, clientY }) {
@@ -312,16 +324,32 @@ function showHost() {
   }
 }
 
+let starting = null;
+
+/** The host's answer is there; asked for again if the host did not answer. */
+function started() {
+  starting ??= start().catch((error) => {
+    starting = null;
+    throw error;
+  });
+  return starting;
+}
+
+async function start() {
+  [host] = await Promise.all([engine.start(), keeper.start()]);
+  settings = new Settings(element("settings"), host.settings, { grow: element("grow") });
+  showHost();
+}
+
 async function begin() {
   changed();
   try {
-    [host] = await Promise.all([engine.start(), keeper.start()]);
+    await started();
   } catch (error) {
     return fail(error);
   }
-  settings = new Settings(element("settings"), host.settings, { grow: element("grow") });
-  showHost();
   const kept = await keeper.load();
+  if (opening || editor.photo) return; // somebody was faster
   const isFirstNew = host.firstPhoto && (!keeper.isReload || kept?.page.first !== host.firstPhoto);
   if (isFirstNew) await openFirst();
   else if (kept) await restore(kept);

@@ -19,6 +19,7 @@ export class Pointers {
   #mode = null; // "stroke" or "pan"
   #painter = null; // the pointerId that paints
   #start = [0, 0];
+  #pinch = null; // { distance, scale, point of the photo } when the second finger came
 
   constructor(canvas, view, actions) {
     [this.#canvas, this.#view, this.#actions] = [canvas, view, actions];
@@ -45,6 +46,8 @@ export class Pointers {
     if (this.#fingers.size === 2) {
       this.#stopPainting();
       this.#mode = "pan";
+      const { distance, middle } = this.#twoFingers();
+      this.#pinch = { distance, scale: this.#view.scale, point: this.#view.toPhoto(...middle) };
     } else if (event.button === 1 || this.isSpaceDown) {
       this.#mode = "pan";
     } else if (this.#actions.canPaint()) {
@@ -68,24 +71,26 @@ export class Pointers {
     this.#showBrush(event);
     if (!this.#fingers.has(event.pointerId)) return;
     const at = [event.clientX, event.clientY];
-    if (this.#mode === "pan") this.#drag(event.pointerId, at);
+    const before = this.#fingers.get(event.pointerId);
+    this.#fingers.set(event.pointerId, at);
+    if (this.#mode === "pan") this.#drag(at[0] - before[0], at[1] - before[1]);
     else if (event.pointerId === this.#painter) {
       const coalesced = event.getCoalescedEvents?.() ?? [];
       const events = coalesced.length ? coalesced : [event];
       this.#actions.extendStroke(events.map((each) => this.#view.toPhoto(each.clientX, each.clientY)));
     }
-    this.#fingers.set(event.pointerId, at);
   }
 
-  /** Move the photo with the fingers, and zoom as their distance changes. */
-  #drag(pointerId, at) {
-    const before = this.#fingers.get(pointerId);
-    const other = [...this.#fingers].find(([id]) => id !== pointerId)?.[1];
-    const share = other ? 0.5 : 1; // the middle of two fingers moves half as far
-    this.#view.pan((at[0] - before[0]) * share, (at[1] - before[1]) * share);
-    if (!other) return;
-    const distance = (place) => Math.max(1, Math.hypot(place[0] - other[0], place[1] - other[1]));
-    this.#view.zoom(distance(at) / distance(before), (at[0] + other[0]) / 2, (at[1] + other[1]) / 2);
+  /** Move the photo; with two fingers what was between them stays there, and grows with their distance. */
+  #drag(right, down) {
+    if (this.#fingers.size < 2) return this.#view.pan(right, down);
+    const { distance, middle } = this.#twoFingers();
+    this.#view.put(this.#pinch.point, middle, (this.#pinch.scale * distance) / this.#pinch.distance);
+  }
+
+  #twoFingers() {
+    const [[x, y], [otherX, otherY]] = this.#fingers.values();
+    return { distance: Math.max(1, Math.hypot(x - otherX, y - otherY)), middle: [(x + otherX) / 2, (y + otherY) / 2] };
   }
 
   #up(event, isCancelled = false) {

@@ -4,14 +4,19 @@ const element = (id) => document.getElementById(id);
 
 /** Say how things are; what was said before goes. */
 export function say(sentence) {
-  element("error").textContent = "";
-  element("status").textContent = sentence;
+  write("error", "");
+  write("status", sentence);
 }
 
 /** Say what went wrong and what can be done. */
 export function complain(sentence) {
-  element("status").textContent = "";
-  element("error").textContent = sentence;
+  write("status", "");
+  write("error", sentence);
+}
+
+/** Screen readers read out what is written, even if it was there before. */
+function write(id, sentence) {
+  if (element(id).textContent !== sentence) element(id).textContent = sentence;
 }
 
 /** Show the bar: `share` from 0 to 1, null while nobody knows. */

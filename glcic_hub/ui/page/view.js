@@ -62,10 +62,6 @@ export class View {
     return [(clientX - left - this.left) / this.scale, (clientY - top - this.top) / this.scale];
   }
 
-  toStage([x, y]) {
-    return [this.left + x * this.scale, this.top + y * this.scale];
-  }
-
   fit() {
     if (!this.photo) return this.draw();
     const { clientWidth, clientHeight } = this.#stage;
@@ -77,15 +73,20 @@ export class View {
   }
 
   /** Zoom by a factor; the point of the page stays where it is, without one the middle of the stage. */
-  zoom(factor, clientX, clientY) {
+  zoom(factor, ...client) {
     if (!this.photo) return;
     const { left, top, width, height } = this.#stage.getBoundingClientRect();
-    const [x, y] = clientX === undefined ? [width / 2, height / 2] : [clientX - left, clientY - top];
+    const at = client.length ? client : [left + width / 2, top + height / 2];
+    this.put(this.toPhoto(...at), at, this.scale * factor);
+  }
+
+  /** Put a point of the photo to a point of the page, at a scale that is kept in its limits. */
+  put([x, y], [clientX, clientY], scale) {
+    const { left, top } = this.#stage.getBoundingClientRect();
     const least = this.#fittingScale();
-    const scale = Math.min(Math.max(this.scale * factor, least), Math.max(LARGEST_ZOOM, least));
-    this.left = x - ((x - this.left) * scale) / this.scale;
-    this.top = y - ((y - this.top) * scale) / this.scale;
-    this.scale = scale;
+    this.scale = Math.min(Math.max(scale, least), Math.max(LARGEST_ZOOM, least));
+    this.left = clientX - left - x * this.scale;
+    this.top = clientY - top - y * this.scale;
     this.pan(0, 0);
   }
 

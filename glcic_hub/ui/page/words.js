@@ -12,9 +12,8 @@ export const words = {
   cancelled: "Cancelled. Your paint is still there.",
   original: "This is the photo as you opened it.",
   restored: "Welcome back: your photo is as you left it.",
-  example: "This is an example with its result. Hold “Original” to compare, or undo to see what was painted.",
+  example: "An example with its result: undo to see what was painted.",
   downloaded: "The file is in your downloads.",
-  paint: "Paint over what should go, then press Remove.",
   unknown: "Something went wrong on this page. Your photo and your paint are still here: try again.",
 };
 
