@@ -73,6 +73,7 @@ class Photo:
         width, height: upright, pixels.
         file_format: of results in the photo's own format (`reading.Opened`).
         note: a sentence for the visitor, or "".
+        profile: its colour profile (ICC), or None.
         folder: where it and its versions are kept.
         versions: by their ids.
         used: when it was last asked for (`time.monotonic`).
@@ -84,6 +85,7 @@ class Photo:
     height: int
     file_format: str
     note: str
+    profile: bytes | None
     folder: Path
     versions: dict[str, Version] = field(default_factory=dict)
     used: float = field(default_factory=time.monotonic)
@@ -138,7 +140,7 @@ class Photos:
         most_pixels: int,
         kept_seconds: float = KEPT_SECONDS,
         most_bytes: int = 8 * 2**30,
-        memory: int = 2**29,
+        memory: int = 2**30,
     ):
         self.most_pixels = most_pixels
         self._kept_seconds, self._most_bytes, self._memory = kept_seconds, most_bytes, memory
@@ -170,7 +172,8 @@ class Photos:
         folder = Path(self._folder.name, id)
         folder.mkdir()
         height, width = picture.size
-        photo = Photo(id, _plain_name(name), width, height, file_format, note, folder)
+        profile = picture.image.info.get("icc_profile")
+        photo = Photo(id, _plain_name(name), width, height, file_format, note, profile, folder)
         shutil.move(path, photo.path)
         with self._lock:
             self._photos[id] = photo
@@ -237,7 +240,7 @@ class Photos:
         samples, mask = _stored(version)
         size = _preview_size(mask.shape)
         box = Image.fromarray(samples)
-        box.info = {"icc_profile": self.picture(photo).image.info.get("icc_profile")}
+        box.info = {"icc_profile": photo.profile}
         picture = images.read(box)
         shown = _eight_bits(picture if size == mask.shape else picture.resized(*size)).convert("RGB")
         alpha = Image.fromarray(mask.astype(np.uint8) * 255)
@@ -291,7 +294,7 @@ class Photos:
     def _forget_above(self, most_bytes: int) -> None:
         with self._lock:
             oldest_first = sorted(self._photos.values(), key=lambda photo: photo.used)
-        sizes = [sum(path.stat().st_size for path in photo.folder.glob("*")) for photo in oldest_first]
+        sizes = [_size_of(photo.folder) for photo in oldest_first]
         total = sum(sizes)
         for photo, size in zip(oldest_first[:-1], sizes):
             if total <= most_bytes:
@@ -317,6 +320,14 @@ def suffix_of(name: str, file_format: str) -> str:
     """The suffix for a result: that of the photo's name, where it is one of the format."""
     own = Path(name).suffix
     return own if WRITABLE.get(own.lower()) == file_format else SUFFIXES[file_format]
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of its files; 0 if it is removed meanwhile."""
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except OSError:
+        return 0
 
 
 def _plain_name(name: str) -> str:

@@ -129,12 +129,14 @@ def test_what_is_shown_of_large_photos_is_smaller(photo, photos, monkeypatch):
     assert decoded(photos.patch(opened, version)).size == (40, 24)
 
 
-def test_previews_keep_transparency_and_profile(photo, photos, tmp_path):
+def test_transparency_and_profile_are_shown(photo, photos, tmp_path):
     save_as(photo, tmp_path / "a.png", "RGBA")
     image = Image.open(tmp_path / "a.png")
     image.save(tmp_path / "a.png", icc_profile=b"a profile")
-    preview = decoded(photos.preview(add(photos, tmp_path / "a.png")))
-    assert preview.mode == "RGBA" and preview.info["icc_profile"] == b"a profile"
+    opened = add(photos, tmp_path / "a.png")
+    version, _ = complete(photos, opened, None, MASK)
+    preview, patch = decoded(photos.preview(opened)), decoded(photos.patch(opened, version))
+    assert preview.mode == "RGBA" and preview.info["icc_profile"] == patch.info["icc_profile"] == b"a profile"
 
 
 def test_memory_is_bounded(photo, monkeypatch):
