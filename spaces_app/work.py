@@ -77,7 +77,14 @@ def fill(
 
 def make_host() -> Host:
     """The page's host, whose turns are also those of programs."""
-    return Host(Photos(LARGEST_PHOTO), Turns(), fill, models(), about=[("Use it from a program", "api.html")])
+    return Host(
+        Photos(LARGEST_PHOTO),
+        Turns(),
+        fill,
+        models(),
+        about=[("Use it from a program", "api.html")],
+        introduction="Photos are sent to this server, and deleted an hour after they were last used.",
+    )
 
 
 def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:

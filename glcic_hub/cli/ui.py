@@ -126,4 +126,5 @@ def _host(args: argparse.Namespace) -> "Host":
     models = [args.model] if args.model else sorted(embedded_models(), key=lambda name: name != DEFAULT_NAME)
     completer(models[0])
     folder = (args.photo.parent if args.photo else Path()).absolute()
-    return Host(Photos(MOST_PIXELS), Turns(), fill, models, MOST_BYTES, args.photo, folder)
+    stay = "Photos stay on this machine."
+    return Host(Photos(MOST_PIXELS), Turns(), fill, models, MOST_BYTES, args.photo, folder, introduction=stay)

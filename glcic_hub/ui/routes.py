@@ -65,6 +65,7 @@ class Host:
         first: the photo that the page opens with.
         folder: where results are saved; None: the page offers downloads alone.
         about: (label, address) of what the page links to.
+        introduction: what becomes of photos here, in a sentence for visitors.
     """
 
     photos: Photos
@@ -75,6 +76,7 @@ class Host:
     first: Path | None = None
     folder: Path | None = None
     about: Sequence[tuple[str, str]] = ()
+    introduction: str = ""
 
     @functools.cached_property
     def examples(self) -> examples.Examples:
@@ -150,6 +152,7 @@ class _Server:
             "canSave": host.folder is not None,
             "canDownloadOwnFormat": True,
             "firstPhoto": host.first.name if host.first else None,
+            "introduction": host.introduction,
             "about": [{"label": label, "url": url} for label, url in host.about],
         }
         return JSONResponse(about, headers={"Cache-Control": "no-store"})
