@@ -17,15 +17,14 @@ SMALL = """() => [...document.querySelectorAll("button, select, input:not([type=
   const { width, height } = each.getBoundingClientRect();
   return width && (width < 44 || height < 44);
 }).map((each) => each.id)"""
-NOTE_WHAT_IS_SAID = """() => {
+NOTE_WHAT_IS_SHOWN = """() => {
   window.said = [];
-  const status = document.getElementById("status");
+  window.shares = [];
+  const [status, progress] = ["status", "progress"].map((id) => document.getElementById(id));
   new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true });
+  new MutationObserver(() => window.shares.push(progress.position)).observe(progress, { attributes: true });
 }"""
-SHOWS_PROGRESS = """() => new Promise((done) => {
-  const progress = document.getElementById("progress");
-  new MutationObserver(() => progress.value > 0 && done(progress.value)).observe(progress, { attributes: true });
-})"""
+
 
 both = pytest.mark.parametrize("visitor", [DESKTOP, PHONE], indirect=True)
 phone = pytest.mark.parametrize("visitor", [PHONE], indirect=True)
@@ -263,19 +262,18 @@ def test_an_example_comes_with_its_result(visitor):
 def test_the_page_tells_how_far_it_is_and_how_long_it_took(visitor, photo):
     visitor.open(photo)
     page = visitor.page
-    page.evaluate(NOTE_WHAT_IS_SAID)
+    page.evaluate(NOTE_WHAT_IS_SHOWN)
 
     def as_third(route):
-        lines = '{"waiting": 2}\n{"waiting": 1}\n' + route.fetch().text()
-        route.fulfill(body=lines, content_type="application/x-ndjson")
+        before = '{"waiting": 2}\n{"waiting": 1}\n{"share": 0.5}\n'
+        route.fulfill(body=before + route.fetch().text(), content_type="application/x-ndjson")
 
     page.route("**/versions?*", as_third)
     visitor.stroke(*ZIGZAG)
-    page.evaluate(f"() => {{ window.progress = ({SHOWS_PROGRESS})(); }}")
     visitor.remove()
-    assert page.evaluate("window.progress") > 0
-    said = page.evaluate("window.said")
+    said, shares = page.evaluate("[window.said, window.shares]")
     assert "2 people are before you." in said and "1 person is before you." in said
+    assert 0.5 in shares
 
 
 def test_cancel_leaves_the_paint(visitor, photo):

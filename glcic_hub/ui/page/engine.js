@@ -15,7 +15,8 @@ export async function start() {
 export async function open(file, { signal, onProgress } = {}) {
   const size = await sizeOf(file).catch(() => null);
   if (size) refuseTooLarge(size.width, size.height);
-  const picture = size && (await decoded(file).catch(() => null));
+  let picture = size && (await decoded(file).catch(() => null));
+  if (picture && picture.width !== size.width) picture = null; // an old browser that does not turn it upright
   const { width, height } = picture ?? {};
   const photo = new ServerPhoto({ file, name: file.name || "photo.png", width, height }); // what is pasted has no name
   photo.send({ signal, onProgress });
@@ -57,7 +58,8 @@ export async function reopen(memo, { signal } = {}) {
   const photo = new ServerPhoto(memo);
   if (memo.id) photo.ready = Promise.resolve();
   else photo.send({ signal });
-  const picture = memo.file ? await decoded(memo.file).catch(() => null) : null;
+  let picture = memo.file ? await decoded(memo.file).catch(() => null) : null;
+  if (picture && picture.width !== memo.width) picture = null;
   photo.picture = picture ?? (await photo.preview(signal));
   return photo;
 }

@@ -38,7 +38,7 @@ export function listenToKeys(canvas, actions) {
       actions.showOriginal(true);
       return;
     }
-    if (press(event, { isFree, isTyping, isOnCanvas: focus === canvas })) event.preventDefault();
+    if (press(event, isFree, isTyping)) event.preventDefault();
   });
 
   document.addEventListener("keyup", (event) => {
@@ -57,15 +57,15 @@ export function listenToKeys(canvas, actions) {
   });
 
   /** Do what a key stands for; whether it stands for something. */
-  function press(event, { isFree, isTyping, isOnCanvas }) {
+  function press(event, isFree, isTyping) {
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (event.altKey) return false;
     if (event.ctrlKey || event.metaKey) return pressWithControl(event, key, isTyping);
     if (isTyping && key !== "Escape") return false;
     if (key === " " && isFree) actions.holdSpace(true);
     else if (key === "\\") actions.showOriginal(true);
-    else if (isOnCanvas && ARROWS[key]) actions.moveBrush(...ARROWS[key], event.shiftKey);
-    else if (isOnCanvas && key === "Enter") actions.pressBrush();
+    else if (isFree && ARROWS[key]) actions.moveBrush(...ARROWS[key], event.shiftKey);
+    else if (isFree && key === "Enter") actions.pressBrush();
     else if (Object.hasOwn(KEYS, key)) actions[KEYS[key]]();
     else return false;
     return true;

@@ -87,7 +87,6 @@ async function openWith(task) {
     if (!isKept) keeper.keepPhoto(photo.memo);
     await editor.open(photo, steps, at);
     say([sentence, photo.note].filter(Boolean).join(" "));
-    canvas.focus({ preventScroll: true });
     followUpload(photo);
   } catch (error) {
     if (opening === mine) fail(error);
@@ -271,7 +270,7 @@ document.addEventListener(
     const button = event.target.closest("button");
     if (button?.getAttribute("aria-disabled") === "true") event.stopImmediatePropagation();
     // After a click the keys are for the photo: Space moves it and does not press the button again.
-    else if (button && event.detail && editor.photo && !button.closest("dialog")) canvas.focus({ preventScroll: true });
+    else if (button && event.detail && !button.closest("dialog")) button.blur();
   },
   true,
 );

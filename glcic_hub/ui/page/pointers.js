@@ -37,7 +37,7 @@ export class Pointers {
   #down(event) {
     if (!this.#view.photo) return;
     event.preventDefault(); // no selection, no scrolling with the middle button
-    this.#canvas.focus({ preventScroll: true });
+    document.activeElement?.blur(); // keys are for the photo now, and not for the field where a number was typed
     if (event.pointerType !== "mouse" && event.button > 0) return;
     if (event.button > 1 || this.#fingers.size > 1) return;
     const at = [event.clientX, event.clientY];

@@ -65,7 +65,7 @@ export class Remover {
       { ...painted, base: version, settings },
       {
         signal,
-        onProgress: (share) => this.#show(words.removing, share),
+        onProgress: (share) => this.#show(words.removing, share || null),
         onWaiting: (people) => this.#show(people ? waiting(people) : words.removing, null),
       },
     );
