@@ -242,7 +242,8 @@ assert choice["label"] == "Paint" and choice["help"] == "White paints each hole 
 assert choice["choices"] == [{"value": "none", "label": "None"}, {"value": "white", "label": "White"}], choice
 assert choice["value"] == "none" and number["value"] is None and number["range"] == [1, 9999], number
 path = "/photos/" + client.post("/photos?name=a.png", content=open("photo.png", "rb").read()).json()["id"]
-query = {"left": 0, "top": 0, "width": photo.width, "height": photo.height, "paint": "white", "paint_rows": "20"}
+query = {"left": 0, "top": 0, "width": photo.width, "height": photo.height}
+query |= {"grow": 0, "paint": "white", "paint_rows": "20"}
 answer = client.post(f"{path}/versions", params=query, content=open("mask.png", "rb").read())
 version = json.loads(answer.text.splitlines()[-1])["version"]
 open("out.png", "wb").write(client.get(f"{path}/versions/{version}/file?format=png").content)

@@ -39,7 +39,7 @@ class Examples:
         threading.Thread(target=lambda: [self._completed(name) for name in PHOTOS], daemon=True).start()
 
     def open(self, name: str) -> tuple[Photo, Version]:
-        """A new photo for a visitor, with its first version. KeyError if there is no such example."""
+        """A new photo for a visitor, with its first version."""
         completed = self._completed(name)
         copy = self._photos.new_file()
         shutil.copyfile(photo_path(name), copy)
@@ -56,7 +56,7 @@ class Examples:
 
 @functools.cache
 def thumbnail(name: str) -> bytes:
-    """A small WebP of an example. KeyError if there is none of that name."""
+    """A small WebP of an example."""
     with Image.open(photo_path(name)) as photo:
         small = photo.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
@@ -65,7 +65,7 @@ def thumbnail(name: str) -> bytes:
 
 @functools.cache
 def mask(name: str) -> bytes:
-    """What is painted in an example: a PNG of the photo's size, white = fill. KeyError if there is none."""
+    """What is painted in an example: a PNG of the photo's size, white = fill."""
     return encoded(_strokes(name), "PNG")
 
 

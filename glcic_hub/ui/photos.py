@@ -258,11 +258,12 @@ class Photos:
         """
         file_format = photo.file_format if own_format else "PNG"
         image = self.picture(photo, version.id).image
-        return ResultFile(
-            f"{completed_stem(photo.name)}{suffix_of(photo.name, file_format)}",
-            MEDIA_TYPES[file_format],
-            encoded(image, file_format),
-        )
+        try:
+            data = encoded(image, file_format)
+        except ValueError as error:
+            raise ValueError(f"This result cannot be written as {file_format}: download it as PNG.") from error
+        name = f"{completed_stem(photo.name)}{suffix_of(photo.name, file_format)}"
+        return ResultFile(name, MEDIA_TYPES[file_format], data)
 
     def _kept(self, photo: Photo, version: str | None) -> tuple[Picture | None, list[Version]]:
         """The nearest picture in memory that the version goes on from, and the versions from there, in their order."""

@@ -43,7 +43,7 @@ from glcic_hub.ui.photos import GONE, Completed, Gone, Photo, Photos, Version
 from glcic_hub.ui.reading import ACCEPTED, read_mask, read_paint
 from glcic_hub.ui.streaming import Say, stream_of
 from glcic_hub.ui.turns import TooManyWaiting, Turns
-from glcic_hub.ui.words import MODEL, settings
+from glcic_hub.ui.words import GROWN, MODEL, settings
 
 MEGABYTE = 2**20
 MOST_PAINT = 64 * MEGABYTE
@@ -122,8 +122,8 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except Gone:
             return JSONResponse(GONE, 404)
-        except KeyError:
-            return JSONResponse({"error": "There is no such example."}, 404)
+        except _NoExample as error:
+            return JSONResponse({"error": str(error)}, 404)
         except TooManyWaiting as error:
             return JSONResponse({"error": str(error)}, 503)
         except ValueError as error:
@@ -134,6 +134,17 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             return Response(status_code=400)  # nobody reads it
 
     return answer
+
+
+class _NoExample(ValueError):
+    """There is no example of that name."""
+
+
+def _example(request: Request) -> str:
+    name = request.path_params["name"]
+    if name not in PHOTOS:
+        raise _NoExample("There is no such example.")
+    return name
 
 
 class _Server:
@@ -242,15 +253,15 @@ class _Server:
         return JSONResponse({"path": str(path)})
 
     async def open_example(self, request: Request) -> Response:
-        photo, version = await run_in_threadpool(self._host.examples.open, request.path_params["name"])
+        photo, version = await run_in_threadpool(self._host.examples.open, _example(request))
         return JSONResponse(_about(photo) | {"first": _of_version(version)})
 
     async def thumbnail(self, request: Request) -> Response:
-        data = await run_in_threadpool(examples.thumbnail, request.path_params["name"])
+        data = await run_in_threadpool(examples.thumbnail, _example(request))
         return Response(data, media_type="image/webp", headers={"Cache-Control": "max-age=3600"})
 
     async def example_mask(self, request: Request) -> Response:
-        return Response(await run_in_threadpool(examples.mask, request.path_params["name"]), media_type="image/png")
+        return Response(await run_in_threadpool(examples.mask, _example(request)), media_type="image/png")
 
     def _photo(self, request: Request) -> Photo:
         return self._photos.get(request.path_params["photo"])
@@ -260,13 +271,13 @@ class _Server:
         return photo, photo.version(request.path_params["version"])
 
     def _settings(self, query: QueryParams) -> tuple[FillOptions, str]:
-        """Options and model; what is not said has the default of programs."""
+        """Options and model; what is not said has the value that the page begins with."""
         known = {option.name for option in fields(FillOptions)}
         texts = {name: text or NONE for name, text in query.items() if name in known}
         model = query.get(MODEL, self._host.models[0])
         if model not in self._host.models:
             raise ValueError(f"There is no model {model}; there is {', '.join(self._host.models)}.")
-        return from_texts(texts), model
+        return from_texts({"grow": str(GROWN)} | texts), model
 
     async def _with_upload(self, request: Request, use: Callable[[Path], Any]) -> Any:
         """What `use` makes of the file in the request's body; it runs in a thread, and may move the file."""

@@ -30,9 +30,10 @@ def stream_of(work: Callable[[Say], dict[str, Any]]) -> StreamingResponse:
     """An answer of lines of JSON (application/x-ndjson).
 
     Args:
-        work: runs in a thread of its own. What it says through its argument is a line each; saying something raises
-            `Stopped` after the client has gone away. What it returns is the last line. Its ValueError becomes
-            `{"error": sentence}`, `Gone` is `GONE`, as does anything else that it raises, which is logged.
+        work: runs in a thread of its own. What it says through its argument becomes a line; after the client has gone
+            away, saying something raises `Stopped`. What it returns is the last line. A ValueError becomes
+            `{"error": sentence}`, and `Gone` becomes `GONE`. Anything else that it raises is logged, and the visitor
+            reads that something went wrong.
     """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(work), media_type="application/x-ndjson", headers=headers)

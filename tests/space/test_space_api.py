@@ -143,7 +143,7 @@ def test_the_page_is_served_beside_the_api(space, photo, bool_mask, expected):
         opened = page.post("photos?name=a.png", content=photo.read_bytes()).json()
         paint = io.BytesIO()
         Image.fromarray(bool_mask[60:90, 120:170]).save(paint, "PNG")
-        box = {"left": 120, "top": 60, "width": 50, "height": 30}
+        box = {"left": 120, "top": 60, "width": 50, "height": 30, "grow": 0}
         said = page.post(f"photos/{opened['id']}/versions", params=box, content=paint.getvalue()).text.splitlines()
         version = json.loads(said[-1])["version"]
         file = page.get(f"photos/{opened['id']}/versions/{version}/file?format=png").content

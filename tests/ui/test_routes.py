@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from glcic_hub import GLCICPipeline
 from glcic_hub.errors import FailedWork
 from glcic_hub.filling.fill import Filled
+from glcic_hub.filling.options import FillOptions
 from glcic_hub.ui import guard
 from glcic_hub.ui.page_files import file_routes
 from glcic_hub.ui.photos import Photos
@@ -32,7 +33,7 @@ from tests.served import free_port
 
 SECONDS = 60
 PEOPLE = 20
-BOX = {"left": 120, "top": 60, "width": 50, "height": 30}
+BOX = {"left": 120, "top": 60, "width": 50, "height": 30, "grow": 0}
 
 
 def in_one_colour(model, picture, mask, options, progress) -> Filled:
@@ -157,6 +158,22 @@ def test_a_photo_is_completed_and_goes_on(client, photo, bool_mask):
     other = np.roll(bool_mask, 80, 1)
     assert (both[bool_mask | other] == 128).all()
     assert np.array_equal(both[~(bool_mask | other)], before[~(bool_mask | other)])
+
+
+def test_what_is_not_said_is_as_the_page_begins(photo):
+    given = []
+
+    def fill(model, picture, mask, options, progress):
+        given.append(options)
+        return in_one_colour(model, picture, mask, options, progress)
+
+    with served(fill) as client:
+        begins = {one["name"]: one["value"] for one in client.get("host.json").json()["settings"]}
+        box = {name: value for name, value in BOX.items() if name not in begins}
+        opened = upload(client, photo)
+        for query in (box, box | {name: "" if value is None else value for name, value in begins.items()}):
+            client.post(f"photos/{opened['id']}/versions", params=query, content=WHITE)
+    assert given == [FillOptions(grow=begins["grow"])] * 2
 
 
 def test_files_are_named_after_the_photo(client, photo, tmp_path):
