@@ -4,6 +4,7 @@ Every step raises `WrongUse` or `FailedWork` with one sentence. Importing this m
 """
 
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from glcic_hub.filling.completer import Completer
+    from glcic_hub.filling.fill import Filled
     from glcic_hub.images import Picture
     from glcic_hub.model import GLCICModel
 
@@ -181,9 +183,11 @@ def _read(photo: Source, mask: Source | Shapes | None, invert: bool) -> "tuple[P
         else:
             bool_mask = masks.from_transparency(image)
             if bool_mask is None:
+                is_file = isinstance(photo, PictureFile) and photo.byte_count is None
+                hint = f" (no mask yet? glcic ui {shlex.quote(photo.label)})" if is_file else ""
                 raise WrongUse(
                     f"{quoted(photo.label)} has no transparent part that could be filled: give a mask, "
-                    "or draw one with --box or --polygon of glcic inpaint"
+                    f"or draw one with --box or --polygon of glcic inpaint{hint}"
                 )
             return images.read(without_transparency(image)), bool_mask, None
     return picture, *_mask_of(mask, picture.size, invert)
@@ -220,13 +224,28 @@ def complete(
     """The image with its holes filled; the mask is bool (H, W), True = fill, `progress` that of `fill`.
 
     Raises:
+        WrongUse, FailedWork: as in `fill_holes`.
+    """
+    return picture.completed(*fill_holes(completer, picture, mask, settings.options, progress))
+
+
+def fill_holes(
+    completer: "Completer",
+    picture: "Picture",
+    mask: "np.ndarray",
+    options: FillOptions,
+    progress: Callable[[float], object] | None = None,
+) -> "Filled":
+    """As `fill`, of a `Picture`.
+
+    Raises:
         WrongUse: the mask leaves nothing to complete it from.
         FailedWork: there is not enough memory.
     """
     from glcic_hub.filling.fill import fill
 
     try:
-        filled = fill(completer, picture.samples, mask, settings.options, progress=progress, hidden=picture.hidden)
+        return fill(completer, picture.samples, mask, options, progress=progress, hidden=picture.hidden)
     except ValueError as error:
         raise WrongUse(reason(error)) from error
     except (MemoryError, RuntimeError) as error:
@@ -234,7 +253,6 @@ def complete(
         if isinstance(error, RuntimeError) and "alloc" not in str(error):
             raise
         raise FailedWork("not enough memory to complete the image; try a smaller one") from error
-    return picture.completed(*filled)
 
 
 def file_of(image: "Image.Image", settings: Settings) -> bytes:

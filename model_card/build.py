@@ -32,6 +32,7 @@ from model_card.samples import SAMPLES, Sample, sample_files
 ROOM = Path(__file__).parent
 ROOT = ROOM.parent
 BRANCHES = ("main", "remote-code")
+OF_GLCIC_UI = ("starlette", "uvicorn")  # what of the package's requirements the published code does without
 # What pipeline.py holds: the pipeline, and what handler.py takes from it.
 PIPELINE_CODE = (
     "pipeline.GLCICPipeline",
@@ -145,7 +146,8 @@ def write_texts(facts: dict, folder: Path) -> None:
     of_code = (ROOT / "LICENSE").read_text(encoding="utf-8")
     write(folder / "LICENSE", f"{facts['about']['license_text'].strip()}\n\n{'-' * 80}\n{of_code}")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    write(folder / "requirements.txt", "".join(f"{package}\n" for package in project["dependencies"]))
+    needed = [one for one in project["dependencies"] if not one.startswith(OF_GLCIC_UI)]
+    write(folder / "requirements.txt", "".join(f"{package}\n" for package in needed))
     write(folder / "pipeline.py", standalone("The pipeline, and all that it needs.", *PIPELINE_CODE))
     shutil.copyfile(ROOM / "handler.py", folder / "handler.py")
 

@@ -113,9 +113,9 @@ def the_message(capsys: pytest.CaptureFixture) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("arguments", [["--help"], ["inpaint", "--help"], ["batch", "--help"], ["demo", "--help"]])
-    def test_help_teaches(self, capsys, arguments):
-        assert run(*arguments) == 0
+    @pytest.mark.parametrize("command", [[], ["inpaint"], ["ui"], ["batch"], ["demo"]])
+    def test_help_teaches(self, capsys, command):
+        assert run(*command, "--help") == 0
         text = capsys.readouterr().out
         assert "exit codes:" in text and "Ctrl-C" in text
 
@@ -181,6 +181,8 @@ class TestHelp:
             ["inpaint", "photo.png", "-o", "out.png", "--blend", "alpha"],
             ["inpaint", "photo.png", "-o", "out.png", "--dtype", "int8"],
             ["demo", "--photo", "holiday"],
+            ["ui", "--port", "0"],
+            ["ui", "--port", "http"],
         ],
     )
     def test_wrong_arguments(self, capsys, arguments):
@@ -222,6 +224,8 @@ class TestImports:
             (["batch", "missing", "-o", "out"], 2),
             (["batch", ".", "-o", "out"], 2),
             (["demo", "-o", "photo.png"], 2),
+            (["ui", "--help"], 0),
+            (["ui", "missing.png"], 2),
         ],
     )
     def test_torch_is_not_imported_for_quick_answers(self, photo, arguments, code):
@@ -599,7 +603,7 @@ class TestShapes:
     def test_who_has_no_mask_learns_of_them(self, tmp_path, photo, capsys):
         assert run("inpaint", photo, "-o", tmp_path / "out.png") == 2
         message = the_message(capsys)
-        assert "--box" in message and "--polygon" in message
+        assert "--box" in message and "--polygon" in message and f"no mask yet? glcic ui {photo}" in message
 
 
 class TestPlaces:

@@ -220,26 +220,58 @@ print(handler({"inputs": inputs, "parameters": {"paint": "red"}})["error"])
     assert_painted(tmp_path / "out.png")
 
 
+def test_the_page(run, tmp_path):
+    """Its settings, and what its server makes of them."""
+    code = """
+import io, json
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from glcic_hub.ui.photos import Photos
+from glcic_hub.ui.routes import Host, page_routes
+from glcic_hub.ui.turns import Turns
+from glcic_hub.workflow import Settings, fill_holes, load_completer
+
+def fill(model, *given):
+    return fill_holes(load_completer(Settings()), *given)
+
+host = Host(Photos(10**6), Turns(), fill, ["glcic-scenes"])
+client = TestClient(Starlette(routes=page_routes(host)))
+settings = {setting["name"]: setting for setting in client.get("/host.json").json()["settings"]}
+choice, number = settings["paint"], settings["paint_rows"]
+assert choice["label"] == "Paint" and choice["help"] == "White paints each hole instead of completing it.", choice
+assert choice["choices"] == [{"value": "none", "label": "None"}, {"value": "white", "label": "White"}], choice
+assert choice["value"] == "none" and number["value"] is None and number["range"] == [1, 9999], number
+path = "/photos/" + client.post("/photos?name=a.png", content=open("photo.png", "rb").read()).json()["id"]
+query = {"left": 0, "top": 0, "width": photo.width, "height": photo.height}
+query |= {"grow": 0, "paint": "white", "paint_rows": "20"}
+answer = client.post(f"{path}/versions", params=query, content=open("mask.png", "rb").read())
+version = json.loads(answer.text.splitlines()[-1])["version"]
+open("out.png", "wb").write(client.get(f"{path}/versions/{version}/file?format=png").content)
+print(client.post(f"{path}/versions", params=query | {"paint_rows": 0}).json()["error"])
+"""
+    said = run("-c", READ + code)
+    assert said == "paint_rows must be a whole number of pixels from 1 to 9999; got 0\n"
+    assert_painted(tmp_path / "out.png")
+
+
 def test_the_space(run, tmp_path):
     code = f"""
-import shutil, sys
+import inspect, shutil, sys
 sys.path.insert(0, {str(ROOT / "spaces_app")!r})
 import app
 
-controls = {{control.elem_id: control for control in app.option_controls()}}
-assert [name for name, _ in controls["paint"].choices] == ["none", "white"] and controls["paint"].value == "none"
-assert controls["paint-rows"].value == "" and controls["paint-rows"].placeholder == "automatic"
-for endpoint in app.build().get_api_info()["named_endpoints"].values():
-    names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
-    assert {{"paint", "paint_rows"}} <= set(names), names
-values = {{name: control.value for name, control in controls.items()}} | {{"paint": "white", "paint-rows": "20"}}
+for endpoint in (app.inpaint, app.inpaint_batch):
+    parameters = inspect.signature(endpoint).parameters
+    assert (parameters["paint"].default, parameters["paint_rows"].default) == ("none", None), parameters
+given = [{{"path": "photo.png"}}, {{"path": "mask.png"}}, None]
+values = [None, None, 0, "poisson", "auto", "white"]
 try:
-    app.inpaint("photo.png", "mask.png", None, *(values | {{"paint-rows": "0"}}).values())
+    app.inpaint(*given, *values, 0)
 except app.gr.Error as error:
     assert str(error.message) == "paint_rows must be a whole number of pixels from 1 to 9999; got 0", error
 else:
     raise AssertionError("0 rows were taken")
-shutil.copy(app.inpaint("photo.png", "mask.png", None, *values.values()), "out.png")
+shutil.copy(app.inpaint(*given, *values, "20")["path"], "out.png")
 """
     run("-c", code)
     assert_painted(tmp_path / "out.png")

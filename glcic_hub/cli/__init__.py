@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 from glcic_hub import __version__
-from glcic_hub.cli import batch, convert, demo, export, inpaint
+from glcic_hub.cli import batch, convert, demo, export, inpaint, ui
 from glcic_hub.cli.checks import say
 from glcic_hub.cli.texts import DESCRIPTION, EPILOG
 from glcic_hub.errors import FailedWork, WrongUse
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"glcic-hub {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for command in (inpaint, batch, demo, convert, export):
+    for command in (inpaint, ui, batch, demo, convert, export):
         command.add_to(commands)
     return parser
 

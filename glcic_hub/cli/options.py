@@ -123,6 +123,11 @@ def processes(text: str) -> int:
     return _whole_number(text, 1000)
 
 
+def port(text: str) -> int:
+    """A port of this machine."""
+    return _whole_number(text, 65535)
+
+
 def _megapixels(text: str) -> int:
     return _whole_number(text, 100_000)
 

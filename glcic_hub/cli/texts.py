@@ -41,11 +41,37 @@ Completes images (inpainting) with the GLCIC network of Iizuka et al. 2017.
 
 EPILOG = f"""\
 more:
+  glcic ui photo.jpg                           a page in the browser, on which you paint over what should go
   glcic demo                                   completes a photo that comes with the package
   glcic inpaint --help                         masks, formats and more examples
   glcic batch --help                           whole folders and tar files, in several processes
   glcic convert --help                         checkpoints of other implementations, and how exact the result is
   glcic export onnx --help                     files for ONNX Runtime and browsers
+
+{EXIT_CODES}"""
+
+UI_DESCRIPTION = """\
+  glcic ui photo.jpg
+  glcic ui
+
+Opens a page in the browser on which you paint over what should go. The work is done on this machine, no other machine
+can open the page, and the photos go nowhere.
+"""
+
+UI_EPILOG = f"""\
+the results:
+  Save writes NAME-completed into the folder of PHOTO, or into the current one where PHOTO is not given, and overwrites
+  no file. PNG and lossless WebP keep every pixel outside the paint, bit for bit; JPEG files are encoded again, with
+  quality {JPEG_QUALITY}.
+
+the server:
+  The address of the page goes to stdout. Ctrl-C ends the server, and what it has kept is deleted. Photos that were not
+  used for an hour are deleted, too; a page that is still open then sends its photo again.
+
+examples:
+  glcic ui photo.jpg
+  glcic ui photo.jpg --model ./my-model
+  glcic ui --no-browser --port 9000                 for a browser at the other end of ssh -L 9000:127.0.0.1:9000
 
 {EXIT_CODES}"""
 

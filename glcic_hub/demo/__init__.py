@@ -32,6 +32,13 @@ PHOTOS: dict[str, list[Stroke]] = {
 DEFAULT_PHOTO = "rocket"
 
 
+def photo_path(name: str) -> Path:
+    """The file of a photo of `PHOTOS`. KeyError if it is none."""
+    if name not in PHOTOS:
+        raise KeyError(name)
+    return Path(__file__).with_name(f"{name}.jpg")
+
+
 def demo_pictures(name: str, completer: "Completer") -> "tuple[dict[str, Image.Image], float]":
     """Complete a photo of `PHOTOS` under its strokes.
 
@@ -49,7 +56,7 @@ def demo_pictures(name: str, completer: "Completer") -> "tuple[dict[str, Image.I
     from glcic_hub.filling.fill import fill
     from glcic_hub.images import paste
 
-    before = Image.open(Path(__file__).with_name(f"{name}.jpg")).convert("RGB")
+    before = Image.open(photo_path(name)).convert("RGB")
     photo = np.asarray(before)
     drawn = stroke_mask(before.size, PHOTOS[name])
     mask = np.asarray(drawn) == 255

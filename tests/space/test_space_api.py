@@ -1,7 +1,12 @@
 """The Space called by programs: right answers, sentences for errors, many callers at once."""
 
+import io
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -9,9 +14,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from glcic_hub import GLCICPipeline
-from tests.space.conftest import assert_completed_alike
+from glcic_hub.filling.options import FillOptions
+from tests.served import assert_completed_alike
 
 CALLERS = 20
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,7 @@ def test_errors_are_sentences(client, photo, mask, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(AppError, match="not a readable image"):
         client.predict(image=handle_file(tmp_path / "text.png"), mask=handle_file(mask), api_name="/inpaint")
-    with pytest.raises(AppError, match="less than minimum value 0"):
+    with pytest.raises(AppError, match="grow must be a whole number of pixels from 0 to 256; got -1"):
         client.predict(image=handle_file(photo), mask=handle_file(mask), grow=-1, api_name="/inpaint")
     with pytest.raises(AppError, match="Give an image and a mask"):
         client.predict(image=handle_file(photo), mask=None, api_name="/inpaint")
@@ -109,3 +116,57 @@ def test_many_at_once_get_their_own_answers(client, mask, bool_mask, model_folde
     expected = [pipeline(image, bool_mask).images[0] for image in photos]
     for number, answer in enumerate(answers):
         assert_completed_alike(Image.open(answer), expected[number], bool_mask, unlike=expected[number - 1])
+
+
+def test_files_of_the_server_are_nobody_s_business(client, space, photo, mask):
+    """What was not uploaded is not read."""
+    given = [{"path": str(path), "meta": {"_type": "gradio.FileData"}} for path in (photo, mask)]
+    options = [option.default for option in fields(FillOptions)]
+    begun = httpx.post(f"{space}gradio_api/call/inpaint", json={"data": [*given, None, *options]}, timeout=SECONDS)
+    event = begun.json()["event_id"]
+    said = httpx.get(f"{space}gradio_api/call/inpaint/{event}", timeout=SECONDS).text
+    assert "event: error" in said and "it was not uploaded" in said
+
+
+def test_how_programs_use_it_is_linked_from_the_page(space):
+    (about,) = httpx.get(f"{space}host.json").json()["about"]
+    text = httpx.get(f"{space}{about['url']}").text
+    assert f'Client("{space}")' in text and "/inpaint_batch" in text
+    assert all(f"<code>{option.name}=" in text for option in fields(FillOptions))
+
+
+def test_the_page_is_served_beside_the_api(space, photo, bool_mask, expected):
+    """With its queue, and photos of 40 megapixels at most."""
+    assert httpx.get(space).headers["content-type"].startswith("text/html")
+    assert httpx.get(f"{space}host.json").json()["maxPixels"] == 40_000_000
+    with httpx.Client(base_url=space, timeout=SECONDS) as page:
+        opened = page.post("photos?name=a.png", content=photo.read_bytes()).json()
+        paint = io.BytesIO()
+        Image.fromarray(bool_mask[60:90, 120:170]).save(paint, "PNG")
+        box = {"left": 120, "top": 60, "width": 50, "height": 30, "grow": 0}
+        said = page.post(f"photos/{opened['id']}/versions", params=box, content=paint.getvalue()).text.splitlines()
+        version = json.loads(said[-1])["version"]
+        file = page.get(f"photos/{opened['id']}/versions/{version}/file?format=png").content
+    assert_completed_alike(Image.open(io.BytesIO(file)), expected, bool_mask, unlike=Image.open(photo))
+
+
+def test_work_for_nobody_stops_here_too(space, photo, tmp_path):
+    """Gradio's layers around the page let it notice."""
+    large = tmp_path / "large.png"
+    Image.open(photo).resize((1600, 1600)).save(large)
+    paint = io.BytesIO()
+    Image.new("1", (1500, 1500), 1).save(paint, "PNG")
+    box = {"left": 50, "top": 50, "width": 1500, "height": 1500, "texture": "photo"}
+    with httpx.Client(base_url=space, timeout=SECONDS) as page:
+        opened = page.post("photos?name=a.png", content=large.read_bytes()).json()
+        path = f"photos/{opened['id']}/versions"
+        with page.stream("POST", path, params=box, content=paint.getvalue()) as answer:
+            lines = answer.iter_lines()
+            assert next(line for line in lines if "share" in json.loads(line))
+        begun = time.monotonic()
+        small = {"left": 50, "top": 50, "width": 15, "height": 15, "texture": "none"}
+        paint = io.BytesIO()
+        Image.new("1", (15, 15), 1).save(paint, "PNG")
+        said = page.post(path, params=small, content=paint.getvalue()).text.splitlines()
+    assert "version" in json.loads(said[-1])
+    assert time.monotonic() - begun < 30, "it had to wait for the work of who has left"

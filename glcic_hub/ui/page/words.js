@@ -1,0 +1,45 @@
+// The sentences that are made here; the others come from the engine.
+
+export const words = {
+  opening: "Opening…",
+  sending: "Sending the photo…",
+  removing: "Removing…",
+  preparing: "Preparing the file…",
+  readingMask: "Reading the mask…",
+  nothingPainted: "Paint over what should go first.",
+  noPhoto: "Open a photo first.",
+  noFile: "That is not a file. Save the photo on this device and drop the file here.",
+  cancelled: "Cancelled. Your paint is still there.",
+  original: "This is the photo as you opened it.",
+  restored: "Welcome back: your photo is as you left it.",
+  example: "An example with its result: undo to see what was painted.",
+  downloaded: "The file is in your downloads.",
+  unknown: "Something went wrong on this page. Your photo and your paint are still here: try again.",
+};
+
+export function waiting(people) {
+  return people === 1 ? "1 person is before you." : `${people} people are before you.`;
+}
+
+/** What a completion took from the click until it was drawn. */
+export function done(milliseconds) {
+  return `Done in ${(milliseconds / 1000).toFixed(1)} s.`;
+}
+
+export function opened({ name, width, height }) {
+  return `${name}, ${width} × ${height} pixels.`;
+}
+
+export function wrongMaskSize(mask, photo) {
+  return (
+    `This mask is ${mask.width} x ${mask.height} pixels, the photo ${photo.width} x ${photo.height}. ` +
+    "Choose the mask made for this photo."
+  );
+}
+
+/** What to say of an error: its own sentence, unless it is the browser's and no sentence for visitors. */
+export function sentenceOf(error) {
+  const isOurs = error.constructor === Error || error.name === "Error";
+  if (!isOurs) console.error(error);
+  return isOurs ? error.message : words.unknown;
+}
