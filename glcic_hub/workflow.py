@@ -15,7 +15,7 @@ from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
 from glcic_hub.formats import check_fits, encoded, without_transparency
 from glcic_hub.opening import pixel_limit
-from glcic_hub.picture_files import Source
+from glcic_hub.picture_files import PictureFile, Source
 
 if TYPE_CHECKING:
     import numpy as np
