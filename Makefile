@@ -28,10 +28,10 @@ coverage: .venv/dev.installed peers integrations/web/onnxruntime
 space: .venv/space.installed
 	.venv/bin/python spaces_app/app.py
 
-# the page that completes photos inside the browser, on http://127.0.0.1:8000
+# the page that completes photos inside the browser, in build/web and on http://127.0.0.1:8000; MODEL=<folder>: with your model
 web: .venv/dev.installed integrations/web/onnxruntime
-	.venv/bin/glcic export onnx --precision int8 --force -o integrations/web/model.onnx
-	.venv/bin/python -m http.server --bind 127.0.0.1 --directory integrations/web 8000
+	.venv/bin/python integrations/web/build.py $(MODEL)
+	.venv/bin/python -m http.server --bind 127.0.0.1 --directory build/web 8000
 
 integrations/web/onnxruntime: integrations/web/package-lock.json
 	cd integrations/web && npm ci --no-audit --no-fund

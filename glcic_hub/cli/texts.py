@@ -174,7 +174,7 @@ precisions:
 
 examples:
   glcic export onnx -o glcic.onnx
-  glcic export onnx --precision int8 -o integrations/web/model.onnx
+  glcic export onnx --precision int8 -o build/web/model.onnx
   glcic export onnx ./my-model --kind network --precision fp16 -o network.onnx
 
 {EXIT_CODES}"""

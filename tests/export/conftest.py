@@ -3,7 +3,6 @@
 import base64
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,16 +19,17 @@ from glcic_hub.export import export_onnx
 from glcic_hub.filling import rim
 from glcic_hub.filling.holes import Box, Frame, cut_out, find_holes
 from glcic_hub.model import GLCICModel
+from integrations.web.build import build
 from tests.random_models import random_model
 
 WEB = Path(__file__).parents[2] / "integrations" / "web"
 STAGED = """async ([stage, rgb, mask, hidden, size, args]) => {
   const bytes = (text) => text && Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const text = (bytes) => bytes && btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  const { staged } = await import(new URL("filling/filling.js", document.baseURI).href);
-  const given = { rgb: bytes(rgb), mask: bytes(mask), hidden: bytes(hidden), size };
+  const stages = await import(new URL("filling/stages.js", document.baseURI).href);
+  const photo = { rgb: bytes(rgb), mask: bytes(mask), hidden: bytes(hidden), size };
   const shares = [];
-  const { photo, result } = await staged(stage, [given, ...args], (share) => shares.push(share));
+  const result = stages[stage](photo, ...args, (share) => shares.push(share));
   return [text(photo.rgb), text(photo.mask), text(result), shares];
 }"""
 
@@ -56,12 +56,10 @@ def graph(embedded) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def site(graph, tmp_path_factory) -> str:
-    """The address of the page, with a model beside it."""
-    assert (WEB / "onnxruntime").is_dir(), "onnxruntime-web is not there: run `npm ci` once in integrations/web"
+def site(graph, embedded, tmp_path_factory) -> Iterator[str]:
+    """The address of the page, as `make web` puts it together."""
     folder = tmp_path_factory.mktemp("web") / "site"
-    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
-    (folder / "model.onnx").write_bytes(graph)
+    build(folder, embedded, graph)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):

@@ -196,7 +196,7 @@ def test_metadata_are_read(browser, site, graph):
     page.goto(site)
     read = page.evaluate(
         """async () => {
-          const { metadataOf } = await import(new URL("metadata.js", document.baseURI).href);
+          const { metadataOf } = await import(new URL("local/metadata.js", document.baseURI).href);
           const model = await (await fetch("model.onnx")).arrayBuffer();
           return [metadataOf(new Uint8Array(model)), metadataOf(new TextEncoder().encode("no model"))];
         }"""

@@ -30,52 +30,66 @@ export function keptColours(known, fill) {
 /** The fill without colour, if the known pixels have none. */
 function onGrey(known, fill) {
   const greys = lengthsAlong(known, BRIGHTNESS);
-  if (shareOf(apart(known, known.map((_, at) => greys[Math.floor(at / 3)]))) > FLAT_TOLERANCE) return null;
-  const [darkest, brightest] = [greys.reduce((a, b) => Math.min(a, b)), greys.reduce((a, b) => Math.max(a, b))];
-  const own = lengthsAlong(fill, BRIGHTNESS);
-  return fill.map((_, at) => Math.min(brightest, Math.max(darkest, own[Math.floor(at / 3)])));
+  if (isFurther(apart(known, inGrey(greys)), FLAT_TOLERANCE)) return null;
+  const [darkest, brightest] = rangeOf(greys);
+  return inGrey(lengthsAlong(fill, BRIGHTNESS).map((grey) => Math.min(brightest, Math.max(darkest, grey))));
+}
+
+function inGrey(greys) {
+  const colours = new Float32Array(3 * greys.length);
+  for (let number = 0; number < greys.length; number++) colours.fill(greys[number], 3 * number, 3 * number + 3);
+  return colours;
 }
 
 /** The fill in the known pixels' colours, if these have one colour for each length along a direction. */
 function onCurve(known, fill, direction) {
   const off = apart(known, onNodes(nodesOf(known, direction, median), known, direction));
-  if (shareOf(off) > CURVE_TOLERANCE) return null;
+  if (isFurther(off, CURVE_TOLERANCE)) return null;
   const kept = known.filter((_, at) => off[Math.floor(at / 3)] <= CURVE_TOLERANCE);
   return onNodes(nodesOf(kept, direction, mean), fill, direction);
 }
 
-/** The middle [length, ...colour] of the pixels in each piece of their range along a direction. */
+/** The middle, length and colour, of the pixels in each piece of their range along a direction: four numbers each. */
 function nodesOf(known, direction, middle) {
   const along = lengthsAlong(known, direction);
   const count = Math.max(1, Math.min(PIECES, Math.floor(along.length / LEAST_PIXELS)));
-  const least = along.reduce((one, other) => Math.min(one, other));
-  const step = (along.reduce((one, other) => Math.max(one, other)) - least) / count;
-  const pieces = Array.from({ length: count }, () => [[], [], [], []]);
-  along.forEach((value, at) => {
-    const piece = pieces[step ? Math.min(count - 1, Math.floor((value - least) / step)) : 0];
-    piece[0].push(value);
-    for (let channel = 0; channel < 3; channel++) piece[1 + channel].push(known[3 * at + channel]);
-  });
-  return pieces.filter((piece) => piece[0].length).map((piece) => piece.map(middle));
-}
-
-function onNodes(nodes, colours, direction) {
-  const result = new Float32Array(colours.length);
-  lengthsAlong(colours, direction).forEach((value, at) => result.set(between(nodes, value), 3 * at));
-  return result;
-}
-
-/** The colour at a length, on straight lines between nodes [length, ...colour]; the ends go on. */
-function between(nodes, length) {
-  let [low, high] = [0, nodes.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (nodes[middle][0] <= length) low = middle;
-    else high = middle;
+  const [least, most] = rangeOf(along);
+  const step = (most - least) / count;
+  const pieceAt = new Uint8Array(along.length);
+  const sizes = new Int32Array(count);
+  for (let number = 0; number < along.length; number++) {
+    pieceAt[number] = step ? Math.min(count - 1, Math.floor((along[number] - least) / step)) : 0;
+    sizes[pieceAt[number]]++;
   }
-  const gap = nodes[high][0] - nodes[low][0];
-  const share = gap ? Math.min(1, Math.max(0, (length - nodes[low][0]) / gap)) : 0;
-  return [1, 2, 3].map((at) => nodes[low][at] + share * (nodes[high][at] - nodes[low][at]));
+  const pieces = Array.from(sizes, (size) => Array.from({ length: 4 }, () => new Float64Array(size)));
+  const filled = new Int32Array(count);
+  for (let number = 0; number < along.length; number++) {
+    const piece = pieces[pieceAt[number]];
+    const place = filled[pieceAt[number]]++;
+    piece[0][place] = along[number];
+    for (let channel = 0; channel < 3; channel++) piece[1 + channel][place] = known[3 * number + channel];
+  }
+  return Float64Array.from(pieces.filter((piece) => piece[0].length).flatMap((piece) => piece.map(middle)));
+}
+
+/** The colours at the lengths of other colours, on straight lines between nodes; the ends go on. */
+function onNodes(nodes, colours, direction) {
+  const along = lengthsAlong(colours, direction);
+  const result = new Float32Array(colours.length);
+  for (let number = 0, to = 0; number < along.length; number++) {
+    let [low, high] = [0, nodes.length / 4 - 1];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (nodes[4 * middle] <= along[number]) low = middle;
+      else high = middle;
+    }
+    const gap = nodes[4 * high] - nodes[4 * low];
+    const share = gap ? Math.min(1, Math.max(0, (along[number] - nodes[4 * low]) / gap)) : 0;
+    for (let channel = 1; channel < 4; channel++) {
+      result[to++] = nodes[4 * low + channel] + share * (nodes[4 * high + channel] - nodes[4 * low + channel]);
+    }
+  }
+  return result;
 }
 
 /** The fill projected onto the plane through a colour and across a normal, if the known pixels lie in it. */
@@ -89,13 +103,16 @@ function onPlane(known, fill, middle, normal) {
     }
     return result;
   };
-  if (shareOf(apart(known, brought(known))) > FLAT_TOLERANCE) return null;
+  if (isFurther(apart(known, brought(known)), FLAT_TOLERANCE)) return null;
   return brought(fill).map((value) => Math.min(1, Math.max(0, value)));
 }
 
 function lengthsAlong(colours, direction) {
   const result = new Float64Array(colours.length / 3);
-  colours.forEach((value, at) => (result[Math.floor(at / 3)] += value * direction[at % 3]));
+  const [red, green, blue] = direction;
+  for (let number = 0, at = 0; number < result.length; number++, at += 3) {
+    result[number] = colours[at] * red + colours[at + 1] * green + colours[at + 2] * blue;
+  }
   return result;
 }
 
@@ -131,19 +148,35 @@ function strongestOf(matrix) {
 /** How far colours are apart, each in the channel where it is most. */
 function apart(colours, others) {
   const result = new Float64Array(colours.length / 3);
-  colours.forEach((value, at) => {
-    const number = Math.floor(at / 3);
-    result[number] = Math.max(result[number], Math.abs(value - others[at]));
-  });
+  for (let number = 0, at = 0; number < result.length; number++) {
+    let most = 0;
+    for (const end = at + 3; at < end; at++) {
+      const difference = Math.abs(colours[at] - others[at]);
+      if (difference > most) most = difference;
+    }
+    result[number] = most;
+  }
   return result;
 }
 
-/** What all but the outliers do not exceed. */
-function shareOf(differences) {
+/** Whether more than the outliers exceed a tolerance. */
+function isFurther(differences, tolerance) {
+  const place = (1 - OUTLIERS) * (differences.length - 1);
+  const within = differences.reduce((count, one) => count + Number(one <= tolerance), 0);
+  if (within <= Math.floor(place)) return true;
+  if (within > Math.ceil(place)) return false;
   const sorted = differences.slice().sort();
-  const place = (1 - OUTLIERS) * (sorted.length - 1);
   const [before, after] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
-  return before + (place % 1) * (after - before);
+  return before + (place % 1) * (after - before) > tolerance;
+}
+
+function rangeOf(values) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return [least, most];
 }
 
 function mean(values) {
@@ -151,7 +184,7 @@ function mean(values) {
 }
 
 function median(values) {
-  const sorted = Float64Array.from(values).sort();
+  const sorted = values.slice().sort();
   const half = sorted.length >> 1;
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }

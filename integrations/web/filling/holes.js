@@ -8,9 +8,14 @@ import { distances, grid } from "./grids.js";
 
 const [CONTEXT, LONGEST_SIDE] = [0.25, 512]; // of view.py
 
+/** Side of the squares by which it is told which pixels are one hole, pixels. */
+export function blockOf(sampleSize) {
+  return Math.max(1, Math.floor(sampleSize / 8));
+}
+
 /** Pieces nearer than about a quarter of the sample size are one: a box with {own, area, thickness}; own: 1 in it. */
 export function holesOf({ mask, size: [width, height] }, sampleSize) {
-  const block = Math.max(1, Math.floor(sampleSize / 8));
+  const block = blockOf(sampleSize);
   const blocks = [Math.ceil(width / block), Math.ceil(height / block)];
   const used = new Uint8Array(blocks[0] * blocks[1]);
   for (let y = 0, at = 0; y < height; y++) {

@@ -90,7 +90,7 @@ export class Level {
 
   // Describing: mean colours, hints, components; scaled so that squared distances are mean squares of a patch
 
-  /** Of each pixel of a patch its share in each component. */
+  /** Of each pixel of a patch its share in each component: four components for all pixels, then the next four. */
   get #basis() {
     if (!this.#basisMade) {
       const rows = new Float32Array(Math.min(SAMPLE, this.sources.length) * LENGTH);
@@ -105,7 +105,8 @@ export class Level {
       }
       const directions = principalComponents(rows, LENGTH, COMPONENTS, this.#random);
       this.#basisMade = directions.map((_, at) => {
-        return directions[(at % COMPONENTS) * LENGTH + Math.floor(at / COMPONENTS)] / Math.sqrt(LENGTH);
+        const [group, pixel] = [Math.floor(at / (4 * LENGTH)), Math.floor(at / 4) % LENGTH];
+        return directions[(4 * group + (at % 4)) * LENGTH + pixel] / Math.sqrt(LENGTH);
       });
     }
     return this.#basisMade;
@@ -153,9 +154,9 @@ export class Level {
     to[start + 2] = blue * share;
     this.#atMiddle(this.hints, patch, to, start + 3);
     let at = start + 3 + this.hints.channels;
-    for (let group = 0; group < COMPONENTS; group += 4, at += 4) {
+    for (let from = 0; from < basis.length; at += 4) {
       let a = 0, b = 0, c = 0, d = 0; // four at once: this is where most of the time goes
-      for (let step = 0, from = group; step < LENGTH; step++, from += COMPONENTS) {
+      for (let step = 0; step < LENGTH; step++, from += 4) {
         const pixel = pixels[step];
         a += basis[from] * pixel;
         b += basis[from + 1] * pixel;

@@ -4,7 +4,7 @@
 import { distances, widened } from "./grids.js";
 import { cutOut, groupsOf, grown, tilesOf } from "./holes.js";
 
-const DEPTH = 4;
+export const DEPTH = 4;
 const SURROUNDINGS = 8;
 const REACH = 2 * (DEPTH + SURROUNDINGS);
 const TOLERANCE = 0.06;

@@ -5,12 +5,12 @@ import { synthesised } from "./synthesis.js";
 
 const LEAST_THICKNESS = 3;
 const MARGIN = 1;
-const LEAST_MARGIN = 48; // pixels
+export const LEAST_MARGIN = 48; // pixels
 const LEAST_MARGIN_SEEN = 24; // pixels of the first scale: a small hole beside a large one was shown much reduced
 const LEAST_THICKNESS_SEEN = 8; // likewise; there it starts at a finer scale than it was shown at
 const TILE = 4;
 const [LEAST_TILE, LARGEST_TILE] = [256, 1024]; // pixels; the largest and the margin's bound keep to 1 GB of memory
-const LARGEST_MARGIN = 512;
+export const LARGEST_MARGIN = 512;
 const SEED = 0;
 
 /**
