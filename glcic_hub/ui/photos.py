@@ -31,7 +31,7 @@ LOSSLESS_PIXELS = 512 * 512
 PREVIEW_QUALITY = 90
 
 SUFFIXES = {file_format: suffix for suffix, file_format in reversed(WRITABLE.items())}
-MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
 
 Box = tuple[int, int, int, int]  # (left, top, width, height), pixels of the photo
 

@@ -57,7 +57,7 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     except ValueError as error:
         raise ValueError(f"This photo cannot be used: {reason(error)}.") from error
     if image.mode == "F":
-        raise ValueError("This photo has floating-point samples, which no format here can hold: save it with 16 bits.")
+        raise ValueError("This photo has floating-point samples: use glcic inpaint for it, or save it with 16 bits.")
     if picture.has_more_frames:
         note = "This file has several frames, pages or layers: only the first is completed."
     return Opened(picture, _result_format(image, stored_format), note)
