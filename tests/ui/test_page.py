@@ -181,6 +181,8 @@ def test_two_fingers_zoom_and_move_and_one_paints(visitor, photo):
     expect(visitor.page.locator("#undo")).to_be_disabled()
     visitor.stroke((0.5, 0.5), (0.55, 0.5))
     assert visitor.paint().any()
+    visitor.press("undo")
+    assert not visitor.paint().any(), "a quick stroke does not eat the tap after it"
 
 
 def test_the_original_is_seen_while_a_key_or_the_button_is_held(visitor, photo):

@@ -61,8 +61,8 @@ function placeMessages(isInBar) {
 }
 
 function keep() {
-  const { values } = settings;
-  keeper.keepSteps(editor.history, { values, size: brush.size, atOnce: element("at-once").checked, first: host.firstPhoto });
+  const [{ values }, atOnce] = [settings, element("at-once").checked];
+  keeper.keepSteps(editor.history, { values, size: brush.size, atOnce, first: host.firstPhoto });
 }
 
 function fail(error) {
@@ -308,7 +308,8 @@ function showHost() {
   element("save").hidden = !host.canSave;
   for (const links of document.querySelectorAll(".links")) {
     for (const { label, url } of host.about ?? []) {
-      links.append(Object.assign(document.createElement("a"), { textContent: label, href: url, target: "_blank", rel: "noopener" }));
+      const link = { textContent: label, href: url, target: "_blank", rel: "noopener" };
+      links.append(Object.assign(document.createElement("a"), link));
     }
   }
   element("examples").hidden = !host.examples?.length;

@@ -84,7 +84,7 @@ function boundsOf(steps, { width, height }) {
 }
 
 /**
- * The mask of what is painted: { mask: PNG Blob, white = fill, box: [left, top, width, height] in pixels of the photo }.
+ * The mask of what is painted: { mask: PNG Blob, white = fill; box: [left, top, width, height], pixels of the photo }.
  * It has one pixel for each of the photo's, or for each square of them if it would be too large. Null without paint.
  */
 export async function maskOf(steps, size) {

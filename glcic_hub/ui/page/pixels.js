@@ -66,7 +66,7 @@ export function alphaOf(image) {
 /** A context's picture as a PNG Blob. */
 export async function pngOf(context) {
   const blob = await new Promise((done) => context.canvas.toBlob(done, "image/png"));
-  if (!blob) throw new Error("The mask could not be made, probably for lack of memory. Close other pages and try again.");
+  if (!blob) throw new Error("There is not enough memory for the mask. Close other pages and try again.");
   return blob;
 }
 

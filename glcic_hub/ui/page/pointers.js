@@ -31,6 +31,7 @@ export class Pointers {
     listen("pointerleave", () => actions.showBrush(null));
     listen("wheel", (event) => this.#wheel(event));
     listen("contextmenu", (event) => event.preventDefault());
+    listen("touchstart", (event) => event.preventDefault()); // a quick stroke is no fling, which would eat the next tap
     this.#listenToGestures();
   }
 

@@ -16,15 +16,14 @@ export class Settings {
   }
 
   #add(container, setting) {
-    const input = setting.choices ? choiceOf(setting) : Object.assign(document.createElement("input"), { type: "number" });
+    const input = setting.choices ? choiceOf(setting) : make("input", { type: "number" });
     input.id = `setting-${++count}`;
-    const label = Object.assign(document.createElement("label"), { htmlFor: input.id, textContent: setting.label });
-    const help = Object.assign(document.createElement("p"), { id: `${input.id}-help`, textContent: setting.help ?? "" });
+    const label = make("label", { htmlFor: input.id, textContent: setting.label });
+    const help = make("p", { id: `${input.id}-help`, textContent: setting.help ?? "" });
     input.setAttribute("aria-describedby", help.id);
-    const control = document.createElement("span");
+    const control = make("span");
     control.append(input, setting.unit ? ` ${setting.unit}` : "");
-    const row = document.createElement("div");
-    row.className = "setting";
+    const row = make("div", { className: "setting" });
     row.append(label, control, help);
     container.append(row);
     return input;
@@ -43,8 +42,12 @@ export class Settings {
   }
 }
 
+function make(tag, properties = {}) {
+  return Object.assign(document.createElement(tag), properties);
+}
+
 function choiceOf({ choices }) {
-  const select = document.createElement("select");
+  const select = make("select");
   for (const { value, label } of choices) select.append(new Option(label, value ?? ""));
   return select;
 }
