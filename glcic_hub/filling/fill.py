@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +26,13 @@ from glcic_hub.filling.holes import (
 )
 from glcic_hub.filling.options import DEFAULTS, FillOptions
 from glcic_hub.filling.plain import fill_plain
+from glcic_hub.filling.progress import Progress, part_of, unseen
 from glcic_hub.filling.rim import REACH, doubt_rim
 from glcic_hub.filling.seam import blend_frame
-from glcic_hub.filling.synthesis import reach, synthesise_frame, unseen
+from glcic_hub.filling.synthesis import reach, synthesise_frame
+
+BEFORE_PATCHES = 0.3
+"""About the share of the time that network and seam take where patches of the photo follow."""
 
 
 class Filled(NamedTuple):
@@ -50,7 +53,7 @@ def fill(
     mask: np.ndarray,
     options: FillOptions = DEFAULTS,
     generator: torch.Generator | None = None,
-    progress: Callable[[float], object] | None = None,
+    progress: Progress | None = None,
     hidden: np.ndarray | None = None,
 ) -> Filled:
     """Fill the holes of one picture: hole by hole, each from its own surroundings.
@@ -87,18 +90,14 @@ def fill(
     result = np.zeros(picture.shape, np.float32)
     working_size = options.working_size or completer.max_hole_size
     holes = joined(find_holes(mask, completer.sample_size, working_size), completer.sample_size)
-    whole, done = sum(np.count_nonzero(hole.mask) for hole in holes), 0
+    whole, done = sum(int(np.count_nonzero(hole.mask)) for hole in holes), 0
     for hole in holes:
-        own = np.count_nonzero(hole.mask)
-        shown = functools.partial(_show, progress or unseen, done / whole, own / whole)
+        own = int(np.count_nonzero(hole.mask))
+        shown = part_of(progress or unseen, done / whole, own / whole)
         values = _filled(hole, completer, picture, unknown, options, generator, shown)
         result[hole.box][hole.mask] = values[hole.mask]
         done += own
     return Filled(result, mask)
-
-
-def _show(progress: Callable[[float], object], before: float, own: float, share: float) -> None:
-    progress(before + own * share)
 
 
 def _filled(
@@ -108,7 +107,7 @@ def _filled(
     unknown: np.ndarray,
     options: FillOptions,
     generator: torch.Generator | None,
-    progress: Callable[[float], object],
+    progress: Progress,
 ) -> np.ndarray:
     """Values for the hole's box."""
     view_of = functools.partial(
@@ -127,15 +126,18 @@ def _filled(
         frame.values[frame.hole] = frame.values[frame.known].mean(0, dtype=np.float64)
         blend = "poisson"  # which makes what is around it of that
     elif not is_plain:
-        for cell in tiles(box, side):
-            if frame.hole[cell].any():  # of a diagonal scratch most are empty
-                view = inside(common(view_of(outside(cell, around)), around), around)
-                own, completed = frame.part(cell), completer.complete(frame.part(view), hole.scale, options.blend)
-                own.values[own.hole] = completed[inside(cell, view)][own.hole]
+        cells = [cell for cell in tiles(box, side) if frame.hole[cell].any()]  # of a diagonal scratch most are empty
+        for number, cell in enumerate(cells, start=1):
+            view = inside(common(view_of(outside(cell, around)), around), around)
+            own, completed = frame.part(cell), completer.complete(frame.part(view), hole.scale, options.blend)
+            own.values[own.hole] = completed[inside(cell, view)][own.hole]
+            progress(BEFORE_PATCHES * number / (len(cells) + 1))
     blend_frame(frame, box, hole.thickness, blend)
     if not is_plain:
         if from_photo:
-            synthesise_frame(frame, box, hole, generator, progress, completer.device)
+            progress(BEFORE_PATCHES)
+            shown = part_of(progress, BEFORE_PATCHES, 1 - BEFORE_PATCHES)
+            synthesise_frame(frame, box, hole, generator, shown, completer.device)
         keep_colours(frame, box)
     progress(1)
     return contrast.restored(frame.values[inside(hole.box, around)])

@@ -11,7 +11,7 @@ than `LEAST_THICKNESS`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from glcic_hub.filling.holes import Box, Frame, Hole, grown, inside, tiles
 from glcic_hub.filling.patches import HELD, PATCH, TOLERANCE, Level
+from glcic_hub.filling.progress import Progress, part_of, unseen
 
 LEAST_THICKNESS = 3
 """Thinner holes (`holes.Hole.thickness`, pixels) are better left to the network alone: on strokes of 1 px its L1 is 9 %
@@ -106,6 +107,9 @@ LEAST_RETURN_BLUR = 1.3
 RETURN_DEPTH = 6.4
 """The way back is less and less from the rim on; it has fallen to 1/e at this depth, in pixels of the first scale."""
 
+WORK = 1.5
+"""A scale takes as long as this power of it: more than its width, less than its area, because all have rounds alike."""
+
 SEED = 0
 """Of the search, where the caller has no generator."""
 
@@ -115,10 +119,6 @@ other: what is filled is known to the next."""
 
 LEAST_TILE = 256
 """Side of tiles in pixels; smaller ones would take more time."""
-
-
-def unseen(share: float) -> None:
-    """Progress that nobody wants to see."""
 
 
 def context(area: int) -> int:
@@ -137,7 +137,7 @@ def synthesise_frame(
     box: Box,
     hole: Hole,
     generator: torch.Generator | None = None,
-    progress: Callable[[float], object] = unseen,
+    progress: Progress = unseen,
     device: torch.device | str = "cpu",
 ) -> None:
     """Fill the hole of a completed frame with what looks like its surroundings, in place.
@@ -155,14 +155,12 @@ def synthesise_frame(
     for number, tile in enumerate(parts):
         view, own = grown(tile, margin, wanted.shape), wanted[tile].copy()
         part = Frame(frame.values[view], wanted[view], known[view])
-        values = synthesise(*part, hole.scale, generator, _share_of(progress, number, len(parts)), device)
+        values = synthesise(
+            *part, hole.scale, generator, part_of(progress, number / len(parts), 1 / len(parts)), device
+        )
         frame.values[tile][own] = values[inside(tile, view)][own]
         known[tile] |= own  # the next one goes on from it
         wanted[tile] = False
-
-
-def _share_of(progress: Callable[[float], object], number: int, count: int) -> Callable[[float], object]:
-    return lambda share: progress((number + share) / count)
 
 
 def _tile_side(thickness: float) -> int:
@@ -176,7 +174,7 @@ def synthesise(
     known: np.ndarray,
     scale: float,
     generator: torch.Generator | None = None,
-    progress: Callable[[float], object] = unseen,
+    progress: Progress = unseen,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """Fill a hole with what looks like its surroundings.
@@ -213,14 +211,17 @@ def _synthesised(
     known: np.ndarray,
     scale: float,
     generator: torch.Generator,
-    progress: Callable[[float], object],
+    progress: Progress,
     device: torch.device | str,
 ) -> np.ndarray | None:
     """The fill, float32 (H, W, 3), used in the hole alone; None where too little is known."""
     scales = _scales(min(scale, math.sqrt(LARGEST_SEARCHED / hole.size)))
     frame = _Frame(picture, hole, known, scales[0], device)
     former = None
-    for number, at in enumerate(scales, start=1):
+    works = [at**WORK for at in scales]
+    whole = sum(works) + works[-1]  # what is left to do after the last scale takes as long as it
+    for number, at in enumerate(scales):
+        shown = part_of(progress, sum(works[:number]) / whole, works[number] / whole)
         tolerance = LAST_TOLERANCE if at == 1 else TOLERANCE
         level = frame.level(at, FIRST_STRIDE if former is None else STRIDE, generator)
         if len(level.sources) < LEAST_SOURCES or not len(level.targets):
@@ -234,13 +235,16 @@ def _synthesised(
         else:
             sources, costs = _carried(*former, level)
             current, rounds = level.voted(sources, costs, tolerance), ROUNDS[1] if frame.may_search(at) else 0
+        shown(1 / (rounds + 1))
         for turn in range(rounds):
             distances = (1,) if turn else (4, 2, 1)
             sources, costs = level.improved(level.described_targets(current), sources, distances)
             current = level.voted(sources, costs, tolerance)
+            shown((turn + 2) / (rounds + 1))
         former = level, sources, costs
-        progress(sum(s**2 for s in scales[:number]) / sum(s**2 for s in scales))
-    return frame.finished(current)
+    finished = frame.finished(current)
+    progress(1)
+    return finished
 
 
 def _scales(first: float) -> list[float]:
