@@ -26,8 +26,9 @@ _WORDS: dict[str, tuple[str, str]] = {
         "large values more detail, and take longer.",
     ),
     "grow": (
-        "Grow the paint",
-        "So much more goes around what is painted over, with soft edges and shadows.",
+        "Widen the paint",
+        "How far around the paint the photo is replaced as well, in pixels of the photo: "
+        "soft edges and shadows go, too.",
     ),
     "blend": ("Edges", "How the new part meets the photo around it."),
     "texture": ("Texture", "Where the fine structure of the new part comes from."),
@@ -35,6 +36,7 @@ _WORDS: dict[str, tuple[str, str]] = {
 _CHOICES: dict[str, dict[str, str]] = {
     "blend": {"poisson": "Match the colours", NONE: "Leave as they are"},
     "texture": {"auto": "Automatic", "photo": "From this photo", NONE: "None: soft, and faster"},
+    MODEL: {"glcic-scenes": "Any photo", "glcic-faces-64": "Faces"},
 }
 
 
@@ -59,9 +61,9 @@ def _setting(option: Field) -> dict[str, Any]:
 
 
 def _model_setting(models: Sequence[str]) -> dict[str, Any]:
-    choices = [{"value": name, "label": name} for name in models]
-    help = "What the network has learnt from: any kind of scene, or faces."
-    return {"name": MODEL, "label": "Model", "help": help, "choices": choices, "value": models[0]}
+    choices = [{"value": name, "label": _CHOICES[MODEL].get(name, name)} for name in models]
+    help = "What the network has learnt from: photos of all kinds, or faces."
+    return {"name": MODEL, "label": "Kind of photo", "help": help, "choices": choices, "value": models[0]}
 
 
 def _as_sentence(option: Field) -> str:

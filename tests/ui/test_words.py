@@ -25,3 +25,4 @@ def test_models_are_a_setting_where_there_are_several():
     model = settings(["glcic-scenes", "glcic-faces-64"])[-1]
     assert model["name"] == "model" and model["value"] == "glcic-scenes"
     assert [choice["value"] for choice in model["choices"]] == ["glcic-scenes", "glcic-faces-64"]
+    assert not any("glcic" in choice["label"] for choice in model["choices"])

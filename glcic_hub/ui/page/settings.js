@@ -8,7 +8,7 @@ export class Settings {
 
   constructor(container, settings, own = {}) {
     for (const setting of settings) {
-      const input = own[setting.name] ?? this.#add(container, setting);
+      const input = own[setting.name] ? named(own[setting.name], setting) : this.#add(container, setting);
       if (setting.range) limit(input, setting);
       this.#inputs.set(setting.name, { input, setting });
     }
@@ -44,6 +44,14 @@ export class Settings {
 
 function make(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
+}
+
+/** An input that stands elsewhere on the page, inside its label. */
+function named(input, { label, help }) {
+  const around = input.closest("label");
+  around.querySelector("span").textContent = label;
+  around.title = help;
+  return input;
 }
 
 function choiceOf({ choices }) {
