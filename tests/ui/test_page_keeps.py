@@ -90,6 +90,21 @@ def test_a_server_that_has_forgotten_the_photo_gets_it_again(visitor, photo):
     assert np.array_equal(both[:, :150], expected[:, :150]) and not np.array_equal(both, expected)
 
 
+def test_what_was_cancelled_while_the_photo_was_sent_again_can_be_done_later(visitor, photo):
+    visitor.open(photo)
+    visitor.stroke((0.2, 0.5), (0.3, 0.5))
+    visitor.remove()
+    visitor.stroke(*ZIGZAG)
+    let_the_server_forget(visitor)
+    with visitor.page.expect_request("**/photos?*"):
+        visitor.page.route("**/photos?*", lambda route: None)  # an answer that does not come
+        visitor.press("remove")
+    visitor.press("cancel")
+    visitor.reads("Cancelled")
+    visitor.page.unroute("**/photos?*")
+    visitor.remove()
+
+
 def test_a_reload_brings_everything_back(visitor, photo):
     page = visitor.page
     visitor.open(photo)

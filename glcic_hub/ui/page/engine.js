@@ -196,15 +196,16 @@ class ServerPhoto {
   /** Do something with the photo on the server; if it is not there (any more), send it, and do it then. */
   async #whileKept(task, signal) {
     await this.ready.catch((error) => {
-      if (!error.isPassing) throw error;
+      if (!error.isPassing && error.name !== "AbortError") throw error; // what was stopped can be done again
     });
     signal?.throwIfAborted();
     if (!this.memo.id) await this.send({ signal });
+    const { id } = this.memo;
     try {
       return await task();
     } catch (error) {
       if (!error.gone) throw error;
-      await this.send({ signal });
+      await (this.memo.id === id ? this.send({ signal }) : this.ready); // perhaps somebody else sends it already
       return task();
     }
   }
