@@ -309,6 +309,23 @@ def test_painting_goes_on_while_something_is_removed(visitor, photo):
     assert len(columns) and columns.min() > visitor.paint().shape[1] / 2, "what was painted meanwhile is still there"
 
 
+def test_a_completion_takes_the_place_of_one_that_was_undone(visitor, photo):
+    """What is shown is what is downloaded, however much was widened before."""
+    visitor.open(photo)
+    page = visitor.page
+    page.fill("#grow", "20")
+    visitor.stroke(*ZIGZAG)
+    visitor.remove()
+    visitor.press("undo")
+    page.fill("#grow", "0")
+    page.keyboard.press("Tab")
+    visitor.remove()
+    shown = visitor.photo()
+    expect(page.locator("#redo")).to_be_disabled()
+    page.keyboard.press("Control+y")
+    assert np.array_equal(visitor.photo(), shown)
+
+
 def test_painting_with_the_keyboard(visitor, photo):
     visitor.open(photo)
     press = visitor.page.keyboard.press

@@ -1,6 +1,6 @@
 // One history for everything: what is painted and what was completed. A step is
 //   { kind: "stroke", erase, radius, points }   points [[x, y], ...] and radius in pixels of the photo
-//   { kind: "mask", blob, image }               a mask file: PNG and ImageBitmap whose alpha says where
+//   { kind: "mask", blob, tinted }              a mask file: PNG whose alpha says where, and a canvas in the paint's colour
 //   { kind: "invert" }
 //   { kind: "clear" }
 //   { kind: "version", version }                a completion, which uses the paint up
@@ -23,10 +23,14 @@ export class History {
     this.at++;
   }
 
-  /** A completion of what was painted when there were `floor` steps; what was painted since then stays. */
+  /**
+   * A completion of what was painted when there were `floor` steps. What was painted since then stays; what was undone
+   * goes, as with each step, and so do completions that were done again meanwhile: this one does not stand on them.
+   */
   insertVersion(version) {
-    this.steps.splice(this.floor, 0, { kind: "version", version });
-    this.at++;
+    const since = this.steps.slice(this.floor, this.at).filter(({ kind }) => kind !== "version");
+    this.steps.splice(this.floor, this.steps.length, { kind: "version", version }, ...since);
+    this.at = this.steps.length;
   }
 
   undo() {
