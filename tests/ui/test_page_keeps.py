@@ -105,6 +105,36 @@ def test_what_was_cancelled_while_the_photo_was_sent_again_can_be_done_later(vis
     visitor.remove()
 
 
+def test_a_completion_of_another_photo_comes_too_late(visitor, photo, tmp_path):
+    Image.new("RGB", (80, 60), "red").save(tmp_path / "other.png")
+    page = visitor.page
+    visitor.open(photo)
+    visitor.stroke(*ZIGZAG)
+    page.evaluate(
+        """() => {
+          const decode = window.createImageBitmap;
+          const held = new Promise((done) => (window.letGo = done));
+          let begin;
+          window.begun = new Promise((done) => (begin = done));
+          window.createImageBitmap = async (file, ...options) => {
+            if (file.type === "image/webp") {
+              begin();
+              await held;
+            }
+            return decode(file, ...options);
+          };
+        }"""
+    )
+    visitor.press("remove")
+    page.evaluate("() => window.begun")
+    page.set_input_files("#file", tmp_path / "other.png")
+    visitor.reads("other.png, 80 × 60 pixels.")
+    page.evaluate("letGo()")
+    expect(page.locator("#remove")).to_be_enabled()
+    visitor.reads("other.png, 80 × 60 pixels.")
+    expect(page.locator("#undo")).to_be_disabled()
+
+
 def test_a_reload_brings_everything_back(visitor, photo):
     page = visitor.page
     visitor.open(photo)

@@ -75,9 +75,13 @@ export class Editor {
     return { kind: "mask", blob: await pngOf(context), tinted: tinted(image) };
   }
 
-  /** A completion of what was painted at the history's floor is there; resolves when it is on the screen. */
-  async addVersion(version) {
+  /**
+   * A completion of what was painted at the history's floor is there; resolves when it is on the screen. `signal` is
+   * aborted where nobody wants it any more, as when another photo is open.
+   */
+  async addVersion(version, signal) {
     await this.#prepare({ kind: "version", version });
+    signal.throwIfAborted();
     this.history.insertVersion(version);
     const drawn = this.draw();
     this.#changed(true);

@@ -39,18 +39,18 @@ export class Remover {
     let isDone = false;
     try {
       const version = await this.#version(settings(), signal);
-      await this.#editor.addVersion(version);
+      await this.#editor.addVersion(version, signal);
       isDone = true;
       const sentence = done(performance.now() - clicked);
       tell = () => say([sentence, version.note].filter(Boolean).join(" "));
     } catch (error) {
-      if (error.name === "AbortError") tell = () => say(words.cancelled);
+      if (signal.aborted || error.name === "AbortError") tell = () => say(words.cancelled);
       else tell = () => complain(sentenceOf(error));
     }
     history.floor = 0;
     this.#running = null;
     hideProgress();
-    tell();
+    if (this.#editor.history === history) tell(); // else another photo is open, and what is said is about that one
     this.#changed();
     if (isDone && this.#editor.hasPaint && again()) this.run({ settings, again });
   }
@@ -61,7 +61,7 @@ export class Remover {
     if (!painted) throw new Error(words.nothingPainted);
     signal.throwIfAborted();
     if (this.#uploaded !== null) this.#show(words.sending, this.#uploaded);
-    const made = await photo.complete(
+    return photo.complete(
       { ...painted, base: version, settings },
       {
         signal,
@@ -69,8 +69,6 @@ export class Remover {
         onWaiting: (people) => this.#show(people ? waiting(people) : words.removing, null),
       },
     );
-    signal.throwIfAborted(); // another photo is open
-    return made;
   }
 
   #show(sentence, share) {
