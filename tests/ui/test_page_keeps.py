@@ -168,6 +168,30 @@ def test_a_reload_brings_everything_back(visitor, photo):
     expect(page.locator("#welcome")).to_be_visible()
 
 
+def test_what_could_not_be_kept_is_kept_the_next_time(visitor, photo):
+    page = visitor.page
+    visitor.open(photo)
+    visitor.stroke((0.2, 0.5), (0.3, 0.5))
+    page.evaluate(
+        """() => {
+          const put = IDBObjectStore.prototype.put;
+          IDBObjectStore.prototype.put = function (...args) {
+            if (this.name === "pieces") {
+              IDBObjectStore.prototype.put = put;
+              queueMicrotask(() => this.transaction.abort()); // as when the disk is full
+            }
+            return put.apply(this, args);
+          };
+        }"""
+    )
+    visitor.remove()
+    visitor.stroke(*ZIGZAG)
+    shown = visitor.photo(), visitor.paint()
+    page.reload()
+    visitor.reads("Welcome back")
+    assert is_as_before(visitor, *shown)
+
+
 def test_tabs_do_not_mix(visitor, photo):
     visitor.open(photo)
     visitor.stroke(*ZIGZAG)

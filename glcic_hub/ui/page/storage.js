@@ -161,6 +161,10 @@ export class Keeper {
 
   /** Transactions that write run one after the other, in the order in which they were asked for. */
   #write(task) {
-    if (this.#name) change(task).catch((error) => console.warn("This is not kept for a reload:", error));
+    if (!this.#name) return;
+    change(task).catch((error) => {
+      this.#kept.clear(); // perhaps none of it was written: the next time all is
+      console.warn("This is not kept for a reload:", error);
+    });
   }
 }
