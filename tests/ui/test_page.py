@@ -208,6 +208,14 @@ def test_the_original_is_seen_while_a_key_or_the_button_is_held(visitor, photo):
     expect(page.locator("#canvas")).not_to_be_focused()
 
 
+def test_what_is_special_about_a_photo_is_said(visitor, photo, tmp_path):
+    """The server knows it, perhaps after the browser shows the photo."""
+    first = Image.open(photo)
+    first.save(tmp_path / "two.webp", save_all=True, append_images=[first.rotate(180)])
+    visitor.open(tmp_path / "two.webp")
+    visitor.reads("two.webp, 301 × 199 pixels. This file has several frames")
+
+
 @pytest.mark.parametrize("how", ["drop", "paste"])
 def test_a_photo_is_dropped_or_pasted_anywhere(visitor, photo, how):
     visitor.drop(photo, how)

@@ -86,8 +86,8 @@ async function openWith(task) {
     remover.cancel();
     if (!isKept) keeper.keepPhoto(photo.memo);
     await editor.open(photo, steps, at);
-    say([sentence, photo.note].filter(Boolean).join(" "));
-    followUpload(photo);
+    sayOpened(photo, sentence);
+    followUpload(photo, sentence);
   } catch (error) {
     if (opening === mine) fail(error);
   } finally {
@@ -98,11 +98,20 @@ async function openWith(task) {
   }
 }
 
-/** The server may refuse a photo that the browser shows. */
-function followUpload(photo) {
+function sayOpened({ note }, sentence) {
+  say([sentence, note].filter(Boolean).join(" "));
+}
+
+/** The server may refuse a photo that the browser shows, or know something about it. */
+function followUpload(photo, sentence) {
   const isOpen = () => editor.photo === photo;
+  const isSaid = photo.note;
   photo.ready.then(
-    () => isOpen() && keeper.keepMemo(photo.memo),
+    () => {
+      if (!isOpen()) return;
+      keeper.keepMemo(photo.memo);
+      if (photo.note !== isSaid && !remover.isRunning) sayOpened(photo, sentence);
+    },
     (error) => isOpen() && !remover.isRunning && fail(error),
   );
 }
