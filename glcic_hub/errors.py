@@ -25,6 +25,11 @@ def quoted(path: Path | str) -> str:
     return repr(str(path))
 
 
+def readable(text: str) -> str:
+    """A text with "?" for bytes that are no characters, which names of files may have and UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()
+
+
 def reason(error: Exception) -> str:
     """What an error says, in one line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from glcic_hub import images
+from glcic_hub.errors import readable
 from glcic_hub.formats import WRITABLE, encoded
 from glcic_hub.images import Picture
 from glcic_hub.masks import bounding_box
@@ -29,6 +30,8 @@ PREVIEW_SIDE = 2048
 LOSSLESS_PIXELS = 512 * 512
 """Patches of more pixels are encoded with losses, which is faster and smaller, and only shown."""
 PREVIEW_QUALITY = 90
+LONGEST_NAME = 200
+"""Bytes; file systems have 255, and "-completed" and a number follow."""
 
 SUFFIXES = {file_format: suffix for suffix, file_format in reversed(WRITABLE.items())}
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
@@ -173,7 +176,7 @@ class Photos:
         folder.mkdir()
         height, width = picture.size
         profile = picture.image.info.get("icc_profile")
-        photo = Photo(id, _plain_name(name), width, height, file_format, note, profile, folder)
+        photo = Photo(id, plain_name(name), width, height, file_format, note, profile, folder)
         shutil.move(path, photo.path)
         with self._lock:
             self._photos[id] = photo
@@ -331,9 +334,11 @@ def _size_of(folder: Path) -> int:
         return 0
 
 
-def _plain_name(name: str) -> str:
-    last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r'[\x00-\x1f\x7f"<>|:*?]', "_", last)[-120:].lstrip(".") or "photo"
+def plain_name(name: str) -> str:
+    """The name of a file without folders, in characters that every system has, so short that a suffix fits."""
+    last = readable(re.split(r"[/\\]", name)[-1])
+    plain = re.sub(r'[\x00-\x1f\x7f"<>|:*?]', "_", last)
+    return plain.encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".") or "photo"
 
 
 def _preview_size(size: tuple[int, int]) -> tuple[int, int]:

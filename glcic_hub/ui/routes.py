@@ -33,13 +33,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from glcic_hub.demo import PHOTOS
+from glcic_hub.errors import readable
 from glcic_hub.filling.options import NONE, FillOptions, from_texts
 from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
 from glcic_hub.ui import examples, saving
 from glcic_hub.ui.completing import Fill, complete
 from glcic_hub.ui.page_files import file_routes
-from glcic_hub.ui.photos import GONE, Completed, Gone, Photo, Photos, Version
+from glcic_hub.ui.photos import GONE, Completed, Gone, Photo, Photos, Version, plain_name
 from glcic_hub.ui.reading import ACCEPTED, read_mask, read_paint
 from glcic_hub.ui.streaming import Say, stream_of
 from glcic_hub.ui.turns import TooManyWaiting, Turns
@@ -162,7 +163,7 @@ class _Server:
             "examples": [{"name": name, "thumbnail": f"examples/{name}/thumbnail"} for name in PHOTOS],
             "canSave": host.folder is not None,
             "canDownloadOwnFormat": True,
-            "firstPhoto": host.first.name if host.first else None,
+            "firstPhoto": plain_name(host.first.name) if host.first else None,
             "introduction": host.introduction,
             "about": [{"label": label, "url": url} for label, url in host.about],
         }
@@ -184,7 +185,7 @@ class _Server:
             shutil.copyfile(path, copy)
             return self._photos.add(copy, path.name)
         except OSError as error:
-            raise ValueError(f"{path.name} can no longer be read.") from error
+            raise ValueError(f"{plain_name(path.name)} can no longer be read.") from error
         finally:
             copy.unlink(missing_ok=True)
 
@@ -250,7 +251,7 @@ class _Server:
             raise ValueError("Nothing is saved on this server: download the result.")
         file = await run_in_threadpool(self._photos.file, photo, version, True)
         path = await run_in_threadpool(saving.save, file.data, self._host.folder, file.name)
-        return JSONResponse({"path": str(path)})
+        return JSONResponse({"path": readable(str(path))})
 
     async def open_example(self, request: Request) -> Response:
         photo, version = await run_in_threadpool(self._host.examples.open, _example(request))

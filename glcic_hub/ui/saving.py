@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from glcic_hub.atomic import write_whole
-from glcic_hub.errors import reason
+from glcic_hub.errors import readable, reason
 
 
 def save(data: bytes, folder: Path, name: str) -> Path:
@@ -24,7 +24,7 @@ def save(data: bytes, folder: Path, name: str) -> Path:
             path.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ValueError(f"The result cannot be saved in {folder}: {reason(error)}.") from error
+        raise ValueError(f"The result cannot be saved in {readable(str(folder))}: {reason(error)}.") from error
     return path
 
 

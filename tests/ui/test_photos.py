@@ -247,7 +247,9 @@ def test_suffixes_of_results(name, file_format, suffix):
         ("..", "photo"),
         ("a\r\nb.jpg", "a__b.jpg"),
         ('a"b<c.jpg', "a_b_c.jpg"),
-        ("x" * 500 + ".jpg", "x" * 116 + ".jpg"),
+        ("x" * 500 + ".jpg", "x" * 196 + ".jpg"),
+        ("漢" * 85 + ".jpg", "漢" * 65 + ".jpg"),
+        ("caf\udce9.jpg", "caf_.jpg"),
     ],
 )
 def test_names_are_without_folders(photo, photos, given, name):

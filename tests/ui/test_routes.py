@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -368,6 +370,23 @@ def test_the_first_photo_and_saving(photo, tmp_path):
         version = lines(client, opened)[-1]["version"]
         sentence = error_of(client.post(f"photos/{opened['id']}/versions/{version}/save"))
         assert sentence == f"The result cannot be saved in {tmp_path / 'missing'}: No such file or directory."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are characters here")
+def test_names_that_are_no_characters(photo, tmp_path):
+    """Of files from the time before UTF-8."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    first = folder / os.fsdecode(b"caf\xe9.png")
+    first.write_bytes(photo.read_bytes())
+    with served(first=first, folder=folder) as client:
+        assert client.get("host.json").json()["firstPhoto"] == "caf_.png"
+        opened = client.post("first").json()
+        version = lines(client, opened)[-1]["version"]
+        saved = client.post(f"photos/{opened['id']}/versions/{version}/save").json()["path"]
+        assert saved == str(tmp_path / "caf?" / "caf_-completed.png") and (folder / "caf_-completed.png").is_file()
+        first.unlink()
+        assert error_of(client.post("first")) == "caf_.png can no longer be read."
 
 
 def test_the_page_s_files(tmp_path):
