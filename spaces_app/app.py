@@ -78,7 +78,11 @@ def inpaint(
     model: str = HOST.models[0],
     options: FillOptions = work.DEFAULTS,
 ) -> gr.FileData:
-    """A photo and its mask as files (white = fill); gives the completed photo as PNG."""
+    """A photo and its mask as files (white = fill); gives the completed photo as PNG.
+
+    Raises:
+        ValueError: one of them is missing or cannot be used.
+    """
     if not image or not mask:
         raise ValueError("Give an image and a mask.")
     return completed_files([image], [mask], model, options)[0]
@@ -91,7 +95,11 @@ def inpaint_batch(
     model: str = HOST.models[0],
     options: FillOptions = work.DEFAULTS,
 ) -> list[gr.FileData]:
-    """Several photos at once, with one mask for all or one for each; gives PNG files."""
+    """Several photos at once, with one mask for all or one for each; gives PNG files.
+
+    Raises:
+        ValueError: photos or masks are missing, or one cannot be used.
+    """
     if not photos or not mask_files:
         raise ValueError("Give at least one photo and one mask.")
     return completed_files(photos, mask_files, model, options)

@@ -64,7 +64,11 @@ def _filled(
 def fill(
     model: str, picture: Picture, mask: np.ndarray, options: FillOptions, progress: Callable[[float], object]
 ) -> Filled:
-    """A `ui.completing.Fill`. On ZeroGPU it works in another process, which does not tell how far it is."""
+    """A `ui.completing.Fill`. On ZeroGPU it works in another process, which does not tell how far it is.
+
+    Raises:
+        WrongUse, FailedWork: as in `workflow.fill_holes`; no graphics card could be borrowed.
+    """
     is_lent = hasattr(_filled, "zerogpu")
     try:
         outcome = _filled(model, picture, mask, options, *([] if is_lent else [progress]))
@@ -88,7 +92,11 @@ def make_host() -> Host:
 
 
 def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
-    """An uploaded mask, white = fill, as bool array; it must have the photo's (height, width) `size`."""
+    """An uploaded mask, white = fill, as bool array.
+
+    Raises:
+        ValueError: it cannot be used, or does not have the photo's (height, width) `size`.
+    """
     check_file(path, "mask", LARGEST_PHOTO)
     try:
         return masks.read(path, size)
@@ -107,6 +115,9 @@ def complete_files(
     """Complete several files into PNG files of a folder; one mask for all photos or one for each, in order.
 
     For each photo its turn is waited for, so that others get theirs in between.
+
+    Raises:
+        ValueError: there are too many photos, or another number of masks, or one of the files cannot be used.
     """
     if len(photos) > MOST_FILES:
         raise ValueError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("glcic_hub", "train", "model_card")
+PACKAGES = ("glcic_hub", "train", "model_card", "spaces_app")
 
 SPECIAL = ("__init__", "__call__")
 Function = ast.FunctionDef | ast.AsyncFunctionDef

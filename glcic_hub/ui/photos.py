@@ -99,7 +99,11 @@ class Photo:
         return self.folder / "photo"
 
     def version(self, id: str) -> Version:
-        """Gone if there is none of that id."""
+        """The version of that id.
+
+        Raises:
+            Gone: there is none.
+        """
         try:
             return self.versions[id]
         except KeyError:
@@ -185,7 +189,11 @@ class Photos:
         return photo
 
     def get(self, id: str) -> Photo:
-        """Gone if there is none of that id."""
+        """The photo of that id.
+
+        Raises:
+            Gone: there is none.
+        """
         with self._lock:
             try:
                 photo = self._photos[id]
@@ -195,7 +203,11 @@ class Photos:
             return photo
 
     def picture(self, photo: Photo, version: str | None = None) -> Picture:
-        """The photo, upright, or a version of it. Gone if it was forgotten meanwhile."""
+        """The photo, upright, or a version of it.
+
+        Raises:
+            Gone: it was forgotten meanwhile.
+        """
         kept, missing = self._kept(photo, version)
         if kept is not None and not missing:
             return kept
@@ -211,7 +223,11 @@ class Photos:
         return picture
 
     def add_version(self, photo: Photo, base: str | None, completed: Completed) -> Version:
-        """Keep a completion of a photo: of its version with the id `base`, or of the photo itself."""
+        """Keep a completion of a photo: of its version with the id `base`, or of the photo itself.
+
+        Raises:
+            Gone: the photo was forgotten meanwhile.
+        """
         top, left, height, width = bounding_box(completed.mask)
         id = secrets.token_urlsafe(16)
         path = photo.folder / f"{id}.npz"
@@ -257,7 +273,8 @@ class Photos:
     def file(self, photo: Photo, version: Version, own_format: bool) -> ResultFile:
         """The whole version as a file, in the photo's own format or as PNG.
 
-        ValueError with a sentence for the visitor if it cannot be written as that.
+        Raises:
+            ValueError: it cannot be written as that; a sentence for the visitor.
         """
         file_format = photo.file_format if own_format else "PNG"
         image = self.picture(photo, version.id).image

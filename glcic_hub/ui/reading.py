@@ -38,7 +38,11 @@ class Opened(NamedTuple):
 
 
 def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
-    """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded."""
+    """Read an image file and turn it upright.
+
+    Raises:
+        ValueError: it cannot be used, or has more than `most_pixels`, which is seen before it is decoded.
+    """
     stored_format = check_file(path, "photo", most_pixels)
     note = ""
     try:
@@ -79,6 +83,9 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
 
     Returns:
         bool (height, width), True = fill; and what is doubtful about it in a sentence, or "".
+
+    Raises:
+        ValueError: it cannot be used, is of another size, or leaves nothing to fill or nothing to fill it from.
     """
     check_file(path, "mask", most_pixels)
     try:
@@ -115,6 +122,9 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
 
     Returns:
         bool (height, width), True = fill.
+
+    Raises:
+        ValueError: it is not such an image.
     """
     try:
         with warnings_off(), open_image(data, formats=("PNG",)) as image:
@@ -132,7 +142,11 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
 
 
 def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
-    """Pillow's name of the format. ValueError if a file is not an image, or a huge one; its pixels are not decoded."""
+    """Pillow's name for the format of an image file, whose pixels are not decoded.
+
+    Raises:
+        ValueError: it is not an image, or has more than `most_pixels`.
+    """
     most = most_pixels // MEGAPIXEL
     try:
         with warnings_off(), open_image(path) as opened:

@@ -7,6 +7,7 @@ import { Level, mean, PATCH, TOLERANCE } from "./patches.js";
 const RATIO = 1.4;
 const ROUNDS = [3, 2];
 const [FIRST_STRIDE, STRIDE] = [2, 3];
+const WORK = 1.5;
 const LAST_TOLERANCE = 0.1;
 const KNOWN_SHARE = 0.5;
 const LEAST_SOURCES = 64;
@@ -36,7 +37,9 @@ export function synthesised(picture, hole, known, scale, random, progress) {
   if (Math.min(picture.width, picture.height) < PATCH + 2 || !hole.includes(1) || !known.includes(1)) return null;
   const scales = scalesFrom(Math.min(scale, Math.sqrt(LARGEST_SEARCHED / (picture.width * picture.height))));
   const frame = new Frame(picture, hole, known, scales[0]);
-  const work = (count) => scales.slice(0, count).reduce((sum, at) => sum + at * at, 0);
+  const works = scales.map((at) => at ** WORK);
+  const whole = works.reduce((sum, work) => sum + work, works.at(-1)); // what is left after the last one takes as long
+  let done = 0;
   let level, chosen, current;
   for (const [number, at] of scales.entries()) {
     const former = level;
@@ -53,14 +56,19 @@ export function synthesised(picture, hole, known, scale, random, progress) {
       chosen = level.nearest(level.described(current, level.targets), level.image);
       rounds = ROUNDS[0] - 1;
     }
+    const shown = (count) => progress((done + (works[number] * count) / (rounds + 1)) / whole);
     current = level.voted(chosen, tolerance);
+    shown(1);
     for (let turn = 0; turn < rounds; turn++) {
       chosen = level.improved(level.described(current, level.targets), chosen, turn ? [1] : [4, 2, 1]);
       current = level.voted(chosen, tolerance);
+      shown(turn + 2);
     }
-    progress(work(number + 1) / work());
+    done += works[number];
   }
-  return frame.finished(current);
+  const finished = frame.finished(current);
+  progress(1);
+  return finished;
 }
 
 function scalesFrom(first) {
