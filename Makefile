@@ -9,7 +9,7 @@ JOBS ?= 2
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: demo test test-slow coverage lint format space card pictures browser peers compat compat-floor dist bench bench-peers web clean
+.PHONY: demo test test-slow coverage lint format space card pictures browser peers compat compat-floor dist bench bench-page bench-peers web clean
 
 demo: .venv/package.installed
 	.venv/bin/glcic demo -o demo
@@ -129,6 +129,10 @@ dist: .venv-dist/peer.installed
 # speed, memory and seam beside other ways; BENCH=--docs renews docs/benchmark.*
 bench: .venv/bench.installed
 	.venv/bin/python -m tests.benchmark $(BENCH)
+
+# the page of `glcic ui` beside IOPaint's, in Chromium
+bench-page: browser .venv/dev.installed .venv-iopaint/peer.installed
+	.venv/bin/python -m tests.benchmark.page $(BENCH)
 
 # MI-GAN's ONNX pipeline, PatchMatch and the Resynthesizer for the comparisons, into build/peers
 bench-peers: .venv/bin/python

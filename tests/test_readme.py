@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_the_table_shows_the_record(protocol, table):
         assert len(rows) == 2
         cells = [cell.strip(" *") for cell in rows[table].split("|")]
         assert cells == [f"{figures[method][figure]:.{digits}f}" for figure, digits in FIGURES.items()]
+
+
+def test_the_table_of_the_page_shows_its_record():
+    rows = json.loads((ROOT / "docs" / "page.json").read_text())["rows"]
+    shown = re.findall(
+        r"^\| ([\w ]+) \| (glcic ui|IOPaint) \| ([\d.]+) s \| ([\d.]+) s \| (\d+) kB \|$", SPEED_TEXT, re.M
+    )
+    expected = [
+        (
+            row["photo"],
+            name,
+            f"{row[name]['open_seconds']:.2f}",
+            f"{row[name]['complete_seconds']:.1f}",
+            f"{math.ceil(row[name]['second_completion_bytes'] / 1000)}",
+        )
+        for row in rows
+        for name in ("glcic ui", "IOPaint")
+    ]
+    assert shown == expected and len(shown) == 4
 
 
 def test_the_table_is_of_the_weights_in_the_package():
