@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from glcic_hub import images
-from glcic_hub.errors import readable
+from glcic_hub.errors import readable, reason
 from glcic_hub.formats import WRITABLE, encoded
 from glcic_hub.images import Picture
 from glcic_hub.masks import bounding_box
@@ -221,6 +221,9 @@ class Photos:
             np.savez(path, samples=samples, mask=np.packbits(mask))
         except FileNotFoundError as error:
             raise Gone(photo.id) from error
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ValueError(f"The result cannot be kept on the server: {reason(error)}.") from error
         version = Version(id, base, (left, top, width, height), completed.seconds, path)
         with self._lock:
             photo.versions[id] = version
