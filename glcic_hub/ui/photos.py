@@ -184,6 +184,15 @@ class Photos:
         self._forget_above(self._most_bytes)
         return photo
 
+    def add_copy(self, path: Path, name: str) -> Photo:
+        """Open a copy of a file. OSError if it cannot be copied, ValueError as of `add`."""
+        copy = self.new_file()
+        try:
+            shutil.copyfile(path, copy)
+            return self.add(copy, name)
+        finally:
+            copy.unlink(missing_ok=True)
+
     def get(self, id: str) -> Photo:
         """Gone if there is none of that id."""
         with self._lock:

@@ -17,7 +17,6 @@ longer has a photo, which the page then uploads again.
 """
 
 import functools
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -180,14 +179,10 @@ class _Server:
         return JSONResponse(_about(await run_in_threadpool(self._open_copy, self._host.first)))
 
     def _open_copy(self, path: Path) -> Photo:
-        copy = self._photos.new_file()
         try:
-            shutil.copyfile(path, copy)
-            return self._photos.add(copy, path.name)
+            return self._photos.add_copy(path, path.name)
         except OSError as error:
             raise ValueError(f"{plain_name(path.name)} can no longer be read.") from error
-        finally:
-            copy.unlink(missing_ok=True)
 
     async def preview(self, request: Request) -> Response:
         data = await run_in_threadpool(self._photos.preview, self._photo(request))
