@@ -141,13 +141,15 @@ def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | No
         raise ValueError(f"This {what} is no longer on the server. Open it again.") from error
     except CannotRead as error:
         if isinstance(error.__cause__, Image.DecompressionBombError):
-            raise ValueError(f"This {what} is far larger than the {most} megapixels that work here.") from error
+            raise ValueError(
+                f"This {what} is larger than the {most} megapixels that work here: make it smaller."
+            ) from error
         raise ValueError(f"This {what} {reason(error)}.") from error
     except Exception as error:  # noqa: BLE001 - the decoders raise errors of many kinds
         raise ValueError(f"This file is not a readable image; use JPEG, PNG or WebP for the {what}.") from error
     if pixels > most_pixels:
         raise ValueError(
             f"This {what} has {pixels / MEGAPIXEL:.0f} megapixels; up to {most} work here. "
-            "Make it smaller, or use glcic_hub on your own machine."
+            "Make it smaller, or use glcic inpaint on your own machine."
         )
     return stored_format
