@@ -33,7 +33,11 @@ DEFAULT_PHOTO = "rocket"
 
 
 def photo_path(name: str) -> Path:
-    """The file of a photo of `PHOTOS`. KeyError if it is none."""
+    """The file of a photo of `PHOTOS`.
+
+    Raises:
+        KeyError: it is none.
+    """
     if name not in PHOTOS:
         raise KeyError(name)
     return Path(__file__).with_name(f"{name}.jpg")

@@ -99,7 +99,11 @@ class Photo:
         return self.folder / "photo"
 
     def version(self, id: str) -> Version:
-        """Gone if there is none of that id."""
+        """The version of that id.
+
+        Raises:
+            Gone: there is none.
+        """
         try:
             return self.versions[id]
         except KeyError:
@@ -194,7 +198,11 @@ class Photos:
             copy.unlink(missing_ok=True)
 
     def get(self, id: str) -> Photo:
-        """Gone if there is none of that id."""
+        """The photo of that id, which has now been used.
+
+        Raises:
+            Gone: there is none.
+        """
         with self._lock:
             try:
                 photo = self._photos[id]
@@ -204,7 +212,11 @@ class Photos:
             return photo
 
     def picture(self, photo: Photo, version: str | None = None) -> Picture:
-        """The photo, upright, or a version of it. Gone if it was forgotten meanwhile."""
+        """The photo, upright, or a version of it.
+
+        Raises:
+            Gone: it was forgotten meanwhile.
+        """
         kept, missing = self._kept(photo, version)
         if kept is not None and not missing:
             return kept
@@ -220,7 +232,12 @@ class Photos:
         return picture
 
     def add_version(self, photo: Photo, base: str | None, completed: Completed) -> Version:
-        """Keep a completion of a photo: of its version with the id `base`, or of the photo itself."""
+        """Keep a completion of a photo: of its version with the id `base`, or of the photo itself.
+
+        Raises:
+            Gone: the photo was forgotten meanwhile.
+            ValueError: it cannot be stored; the message is a sentence for the visitor.
+        """
         top, left, height, width = bounding_box(completed.mask)
         id = secrets.token_urlsafe(16)
         path = photo.folder / f"{id}.npz"
@@ -269,7 +286,8 @@ class Photos:
     def file(self, photo: Photo, version: Version, own_format: bool) -> ResultFile:
         """The whole version as a file, in the photo's own format or as PNG.
 
-        ValueError with a sentence for the visitor if it cannot be written as that.
+        Raises:
+            ValueError: it cannot be written as that; the message is a sentence for the visitor.
         """
         file_format = photo.file_format if own_format else "PNG"
         image = self.picture(photo, version.id).image

@@ -1,7 +1,4 @@
-"""What visitors bring: photos, masks and paint, read or refused with a sentence for them.
-
-Every function raises ValueError with such a sentence when something cannot be used.
-"""
+"""What visitors bring: photos, masks and paint, read or refused with a sentence for them."""
 
 import os
 from typing import NamedTuple
@@ -38,7 +35,11 @@ class Opened(NamedTuple):
 
 
 def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
-    """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded."""
+    """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded.
+
+    Raises:
+        ValueError: it cannot be used; the message is a sentence for the visitor.
+    """
     stored_format = check_file(path, "photo", most_pixels)
     note = ""
     try:
@@ -79,6 +80,9 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
 
     Returns:
         bool (height, width), True = fill; and what is doubtful about it in a sentence, or "".
+
+    Raises:
+        ValueError: it cannot be used; the message is a sentence for the visitor.
     """
     check_file(path, "mask", most_pixels)
     try:
@@ -115,6 +119,9 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
 
     Returns:
         bool (height, width), True = fill.
+
+    Raises:
+        ValueError: it is no image, or of another size; the message is a sentence for the visitor.
     """
     try:
         with warnings_off(), open_image(data, formats=("PNG",)) as image:
@@ -132,7 +139,11 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
 
 
 def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
-    """Pillow's name of the format. ValueError if a file is not an image, or a huge one; its pixels are not decoded."""
+    """Pillow's name of the format of an image file, whose pixels are not decoded.
+
+    Raises:
+        ValueError: it is no image, or a huge one; the message is a sentence for the visitor.
+    """
     most = most_pixels // MEGAPIXEL
     try:
         with warnings_off(), open_image(path) as opened:
