@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from gradio import Error
 
-from glcic_hub import masks
 from glcic_hub.errors import FailedWork, WrongUse
 from glcic_hub.filling.completer import completer_of
 from glcic_hub.filling.fill import Filled
@@ -23,7 +22,7 @@ from glcic_hub.images import Picture
 from glcic_hub.model import DEFAULT_NAME, embedded_models
 from glcic_hub.ui.completing import complete
 from glcic_hub.ui.photos import KEPT_SECONDS, Photos
-from glcic_hub.ui.reading import MEGAPIXEL, check_file, open_photo
+from glcic_hub.ui.reading import MEGAPIXEL, open_photo, read_mask
 from glcic_hub.ui.routes import Host
 from glcic_hub.ui.turns import Turns
 from glcic_hub.workflow import fill_holes
@@ -91,19 +90,6 @@ def make_host() -> Host:
     )
 
 
-def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
-    """An uploaded mask, white = fill, as bool array.
-
-    Raises:
-        ValueError: it cannot be used, or does not have the photo's (height, width) `size`.
-    """
-    check_file(path, "mask", LARGEST_PHOTO)
-    try:
-        return masks.read(path, size)
-    except (OSError, TypeError) as error:
-        raise ValueError("This mask is damaged: it ends too early or contains invalid data.") from error
-
-
 def complete_files(
     turns: Turns,
     photos: list[str],
@@ -134,7 +120,7 @@ def complete_files(
 
         def read(path: str = path, mask_path: str = mask_path) -> tuple[Picture, np.ndarray]:
             picture = open_photo(path, LARGEST_PHOTO).picture
-            return picture, read_mask(mask_path, picture.size)
+            return picture, read_mask(mask_path, picture.size, LARGEST_PHOTO)[0]
 
         try:
             completed = complete(turns, fill, model, read, options)

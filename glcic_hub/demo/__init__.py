@@ -36,7 +36,7 @@ def photo_path(name: str) -> Path:
     """The file of a photo of `PHOTOS`.
 
     Raises:
-        KeyError: it is none of them.
+        KeyError: it is none.
     """
     if name not in PHOTOS:
         raise KeyError(name)

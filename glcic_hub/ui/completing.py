@@ -44,7 +44,7 @@ def complete(
         fill: how it is done.
         model: with which model.
         read: gives the photo and its mask, bool (height, width), True = fill. It is called when it is one's turn: those
-            who wait take no memory.
+            who wait hold no decoded photo.
         options: how holes are filled.
         on_waiting: called with the number of people before, as `Turns.turn` does.
         on_progress: called with the share of the work that is done, from 0 to 1. What either raises ends the work.

@@ -1,7 +1,6 @@
 """The photos of `glcic demo` as examples on the page, with what the page makes of them."""
 
 import functools
-import shutil
 import threading
 from collections.abc import Callable
 
@@ -41,9 +40,7 @@ class Examples:
     def open(self, name: str) -> tuple[Photo, Version]:
         """A new photo for a visitor, with its first version."""
         completed = self._completed(name)
-        copy = self._photos.new_file()
-        shutil.copyfile(photo_path(name), copy)
-        photo = self._photos.add(copy, f"{name}.jpg")
+        photo = self._photos.add_copy(photo_path(name), f"{name}.jpg")
         return photo, self._photos.add_version(photo, None, completed)
 
     def _completed(self, name: str) -> Completed:

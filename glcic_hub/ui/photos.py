@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from glcic_hub import images
-from glcic_hub.errors import readable
+from glcic_hub.errors import readable, reason
 from glcic_hub.formats import WRITABLE, encoded
 from glcic_hub.images import Picture
 from glcic_hub.masks import bounding_box
@@ -188,8 +188,17 @@ class Photos:
         self._forget_above(self._most_bytes)
         return photo
 
+    def add_copy(self, path: Path, name: str) -> Photo:
+        """Open a copy of a file. OSError if it cannot be copied, ValueError as of `add`."""
+        copy = self.new_file()
+        try:
+            shutil.copyfile(path, copy)
+            return self.add(copy, name)
+        finally:
+            copy.unlink(missing_ok=True)
+
     def get(self, id: str) -> Photo:
-        """The photo of that id.
+        """The photo of that id, which has now been used.
 
         Raises:
             Gone: there is none.
@@ -227,6 +236,7 @@ class Photos:
 
         Raises:
             Gone: the photo was forgotten meanwhile.
+            ValueError: it cannot be stored; the message is a sentence for the visitor.
         """
         top, left, height, width = bounding_box(completed.mask)
         id = secrets.token_urlsafe(16)
@@ -237,6 +247,9 @@ class Photos:
             np.savez(path, samples=samples, mask=np.packbits(mask))
         except FileNotFoundError as error:
             raise Gone(photo.id) from error
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ValueError(f"The result cannot be kept on the server: {reason(error)}.") from error
         version = Version(id, base, (left, top, width, height), completed.seconds, path)
         with self._lock:
             photo.versions[id] = version
@@ -274,7 +287,7 @@ class Photos:
         """The whole version as a file, in the photo's own format or as PNG.
 
         Raises:
-            ValueError: it cannot be written as that; a sentence for the visitor.
+            ValueError: it cannot be written as that; the message is a sentence for the visitor.
         """
         file_format = photo.file_format if own_format else "PNG"
         image = self.picture(photo, version.id).image

@@ -1,7 +1,4 @@
-"""What visitors bring: photos, masks and paint, read or refused with a sentence for them.
-
-Every function raises ValueError with such a sentence when something cannot be used.
-"""
+"""What visitors bring: photos, masks and paint, read or refused with a sentence for them."""
 
 import os
 from typing import NamedTuple
@@ -38,10 +35,10 @@ class Opened(NamedTuple):
 
 
 def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
-    """Read an image file and turn it upright.
+    """Read an image file and turn it upright; what is larger than `most_pixels` is refused before it is decoded.
 
     Raises:
-        ValueError: it cannot be used, or has more than `most_pixels`, which is seen before it is decoded.
+        ValueError: it cannot be used; the message is a sentence for the visitor.
     """
     stored_format = check_file(path, "photo", most_pixels)
     note = ""
@@ -85,7 +82,7 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
         bool (height, width), True = fill; and what is doubtful about it in a sentence, or "".
 
     Raises:
-        ValueError: it cannot be used, is of another size, or leaves nothing to fill or nothing to fill it from.
+        ValueError: it cannot be used; the message is a sentence for the visitor.
     """
     check_file(path, "mask", most_pixels)
     try:
@@ -124,7 +121,7 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
         bool (height, width), True = fill.
 
     Raises:
-        ValueError: it is not such an image.
+        ValueError: it is no image, or of another size; the message is a sentence for the visitor.
     """
     try:
         with warnings_off(), open_image(data, formats=("PNG",)) as image:
@@ -142,10 +139,10 @@ def read_paint(data: bytes, height: int, width: int) -> np.ndarray:
 
 
 def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | None:
-    """Pillow's name for the format of an image file, whose pixels are not decoded.
+    """Pillow's name of the format of an image file, whose pixels are not decoded.
 
     Raises:
-        ValueError: it is not an image, or has more than `most_pixels`.
+        ValueError: it is no image, or a huge one; the message is a sentence for the visitor.
     """
     most = most_pixels // MEGAPIXEL
     try:
@@ -155,13 +152,15 @@ def check_file(path: str | os.PathLike, what: str, most_pixels: int) -> str | No
         raise ValueError(f"This {what} is no longer on the server. Open it again.") from error
     except CannotRead as error:
         if isinstance(error.__cause__, Image.DecompressionBombError):
-            raise ValueError(f"This {what} is far larger than the {most} megapixels that work here.") from error
+            raise ValueError(
+                f"This {what} is larger than the {most} megapixels that work here: make it smaller."
+            ) from error
         raise ValueError(f"This {what} {reason(error)}.") from error
     except Exception as error:  # noqa: BLE001 - the decoders raise errors of many kinds
         raise ValueError(f"This file is not a readable image; use JPEG, PNG or WebP for the {what}.") from error
     if pixels > most_pixels:
         raise ValueError(
             f"This {what} has {pixels / MEGAPIXEL:.0f} megapixels; up to {most} work here. "
-            "Make it smaller, or use glcic_hub on your own machine."
+            "Make it smaller, or use glcic inpaint on your own machine."
         )
     return stored_format

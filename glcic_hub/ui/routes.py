@@ -17,7 +17,6 @@ longer has a photo, which the page then uploads again.
 """
 
 import functools
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,7 +32,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from glcic_hub.demo import PHOTOS
-from glcic_hub.errors import readable
+from glcic_hub.errors import readable, reason
 from glcic_hub.filling.options import NONE, FillOptions, from_texts
 from glcic_hub.formats import encoded
 from glcic_hub.images import Picture
@@ -42,7 +41,7 @@ from glcic_hub.ui.completing import Fill, complete
 from glcic_hub.ui.page_files import file_routes
 from glcic_hub.ui.photos import GONE, Completed, Gone, Photo, Photos, Version, plain_name
 from glcic_hub.ui.reading import ACCEPTED, read_mask, read_paint
-from glcic_hub.ui.streaming import Say, stream_of
+from glcic_hub.ui.streaming import NO_MEMORY, Say, stream_of
 from glcic_hub.ui.turns import TooManyWaiting, Turns
 from glcic_hub.ui.words import GROWN, MODEL, settings
 
@@ -130,7 +129,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         except MemoryError:
-            return JSONResponse({"error": "There is not enough memory for this photo: make it smaller."}, 507)
+            return JSONResponse(NO_MEMORY, 507)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
 
@@ -180,14 +179,10 @@ class _Server:
         return JSONResponse(_about(await run_in_threadpool(self._open_copy, self._host.first)))
 
     def _open_copy(self, path: Path) -> Photo:
-        copy = self._photos.new_file()
         try:
-            shutil.copyfile(path, copy)
-            return self._photos.add(copy, path.name)
+            return self._photos.add_copy(path, path.name)
         except OSError as error:
             raise ValueError(f"{plain_name(path.name)} can no longer be read.") from error
-        finally:
-            copy.unlink(missing_ok=True)
 
     async def preview(self, request: Request) -> Response:
         data = await run_in_threadpool(self._photos.preview, self._photo(request))
@@ -285,11 +280,14 @@ class _Server:
         path, most = self._photos.new_file(), self._host.most_bytes
         size = 0
         try:
-            with open(path, "wb") as file:
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size <= most:  # browsers read no answer before they have sent everything
-                        file.write(chunk)
+            try:
+                with open(path, "wb") as file:
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        if size <= most:  # browsers read no answer before they have sent everything
+                            file.write(chunk)
+            except OSError as error:
+                raise ValueError(f"This file cannot be kept on the server: {reason(error)}.") from error
             if size > most:
                 raise ValueError(f"This file has {size // MEGABYTE} MB; up to {most // MEGABYTE} are taken here.")
             if not size:

@@ -17,6 +17,8 @@ SECONDS_BETWEEN = 0.1
 HEARTBEAT = 1
 """After so many seconds a line is said again, so that a closed page is noticed."""
 
+NO_MEMORY = {"error": "There is not enough memory for this photo: make it smaller."}
+
 Say = Callable[[dict[str, Any]], None]
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,8 @@ def stream_of(work: Callable[[Say], dict[str, Any]]) -> StreamingResponse:
     Args:
         work: runs in a thread of its own. What it says through its argument becomes a line; after the client has gone
             away, saying something raises `Stopped`. What it returns is the last line. A ValueError becomes
-            `{"error": sentence}`, and `Gone` becomes `GONE`. Anything else that it raises is logged, and the visitor
-            reads that something went wrong.
+            `{"error": sentence}`, `Gone` becomes `GONE`, and MemoryError `NO_MEMORY`. Anything else that it raises is
+            logged, and the visitor reads that something went wrong.
     """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(work), media_type="application/x-ndjson", headers=headers)
@@ -79,6 +81,8 @@ def _outcome(work: Callable[[Say], dict[str, Any]], say: Say) -> dict[str, Any]:
         return GONE
     except ValueError as error:
         return {"error": str(error)}
+    except MemoryError:
+        return NO_MEMORY
     except Exception:  # noqa: BLE001 - a mistake of ours, which visitors can do nothing about
         _log.exception("a completion failed")
         return {"error": "Something went wrong here, and it is not your fault. Try again."}

@@ -54,10 +54,10 @@ def test_several_photos(client, photo, mask, bool_mask, expected):
 
 def test_errors_are_sentences(client, photo, mask, tmp_path):
     Image.new("L", (9, 9), 255).save(tmp_path / "small.png")
-    with pytest.raises(AppError, match="the mask is 9x9 but its image is 301x199"):
+    with pytest.raises(AppError, match="This mask is 9 x 9 pixels, the photo 301 x 199"):
         client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "small.png"), api_name="/inpaint")
     Image.new("1", (301, 199)).save(tmp_path / "black.png")
-    with pytest.raises(AppError, match="Nothing is painted"):
+    with pytest.raises(AppError, match="Nothing in this mask is white"):
         client.predict(image=handle_file(photo), mask=handle_file(tmp_path / "black.png"), api_name="/inpaint")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(AppError, match="not a readable image"):

@@ -56,10 +56,10 @@ def test_known_pixels_are_the_file_s_whatever_it_is(name, photo, mask, bool_mask
 
 def test_what_cannot_be_used_is_said(photo, mask, bool_mask, tmp_path):
     Image.new("1", (20, 20), 1).save(tmp_path / "small.png")
-    with pytest.raises(ValueError, match="the mask is 20x20 but its image is 301x199"):
+    with pytest.raises(ValueError, match="This mask is 20 x 20 pixels, the photo 301 x 199"):
         completed(photo, tmp_path / "small.png", tmp_path)
     Image.new("1", (301, 199)).save(tmp_path / "black.png")
-    with pytest.raises(ValueError, match="Nothing is painted"):
+    with pytest.raises(ValueError, match="Nothing in this mask is white"):
         completed(photo, tmp_path / "black.png", tmp_path)
     Image.fromarray(ndimage.binary_dilation(bool_mask, iterations=150)).save(tmp_path / "much.png")
     with pytest.raises(ValueError, match="covers the whole image.*or let it grow less"):

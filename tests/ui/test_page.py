@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import expect
 from scipy import ndimage
 
@@ -206,6 +206,23 @@ def test_the_original_is_seen_while_a_key_or_the_button_is_held(visitor, photo):
     page.focus("#canvas")
     page.keyboard.press("Tab")
     expect(page.locator("#canvas")).not_to_be_focused()
+
+
+@pytest.mark.parametrize("name", ["exif.webp", "xmp.jpg"])
+def test_a_photo_is_shown_as_it_is_read_however_it_is_turned(visitor, photo, tmp_path, name):
+    """Browsers do not look for the orientation there."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="3"/></x:xmpmeta>'
+    how = {"exif": exif, "lossless": True} if name.endswith("webp") else {"xmp": xmp}
+    Image.open(photo).save(tmp_path / name, **how)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / name)))
+    for opens in (lambda: visitor.open(tmp_path / name), visitor.page.reload):
+        opens()
+        visitor.sees_photo()
+        stage = Image.fromarray(visitor.photo())
+        shown = np.asarray(stage.crop(stage.getbbox()).convert("RGB").resize(upright.shape[1::-1]))
+        assert np.abs(shown.astype(int) - upright).mean() < 10
 
 
 def test_what_is_special_about_a_photo_is_said(visitor, photo, tmp_path):

@@ -28,9 +28,7 @@ def photos():
 
 
 def add(photos, path, name: str | None = None):
-    copy = photos.new_file()
-    shutil.copyfile(path, copy)
-    return photos.add(copy, name or path.name)
+    return photos.add_copy(path, name or path.name)
 
 
 def complete(photos, photo, base, mask, value=(0.25, 0.5, 0.75)):
@@ -253,6 +251,4 @@ def test_suffixes_of_results(name, file_format, suffix):
     ],
 )
 def test_names_are_without_folders(photo, photos, given, name):
-    copy = photos.new_file()
-    shutil.copyfile(photo, copy)
-    assert photos.add(copy, given).name == name
+    assert photos.add_copy(photo, given).name == name

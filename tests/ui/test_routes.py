@@ -1,5 +1,6 @@
 """The page's server as its page and others use it, over HTTP."""
 
+import errno
 import io
 import json
 import os
@@ -25,7 +26,7 @@ from glcic_hub import GLCICPipeline
 from glcic_hub.errors import FailedWork
 from glcic_hub.filling.fill import Filled
 from glcic_hub.filling.options import FillOptions
-from glcic_hub.ui import guard
+from glcic_hub.ui import guard, routes, streaming
 from glcic_hub.ui.page_files import file_routes
 from glcic_hub.ui.photos import Photos
 from glcic_hub.ui.routes import Host, page_routes
@@ -79,8 +80,8 @@ def running(app: Starlette) -> Iterator[httpx.Client]:
 def served(fill=in_one_colour, turns: Turns | None = None, middleware=(), **host) -> Iterator[httpx.Client]:
     """A client of the page's server."""
     photos = Photos(200 * 10**6)
-    routes = page_routes(Host(photos, turns or Turns(), fill, ["small"], **host))
-    with running(Starlette(routes=routes, middleware=list(middleware))) as client:
+    app_routes = page_routes(Host(photos, turns or Turns(), fill, ["small"], **host))
+    with running(Starlette(routes=app_routes, middleware=list(middleware))) as client:
         yield client
     photos.close()
 
@@ -323,14 +324,28 @@ class TestWrongRequests:
             assert answer.status_code == 404 and "gone" not in answer.json()
         assert client.post("examples/x").status_code == 404
 
+    def test_a_full_disk(self, client, photo, monkeypatch):
+        def full(*args, **kwargs):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        opened = upload(client, photo)
+        with monkeypatch.context() as patched:
+            patched.setattr(np, "savez", full)
+            said = lines(client, opened)[-1]
+            assert said == {"error": "The result cannot be kept on the server: No space left on device."}
+        monkeypatch.setattr(routes, "open", full, raising=False)
+        sentence = error_of(client.post("photos", content=photo.read_bytes()))
+        assert sentence == "This file cannot be kept on the server: No space left on device."
+
     def test_errors_of_the_work_are_sentences(self, photo, caplog):
         def fill(model, picture, mask, options, progress):
-            raise (FailedWork("not enough memory"), ZeroDivisionError("of ours"))[options.grow]
+            raise (FailedWork("not enough memory"), ZeroDivisionError("of ours"), MemoryError)[options.grow]
 
         with served(fill) as client:
             opened = upload(client, photo)
             assert lines(client, opened, grow=0)[-1] == {"error": "Not enough memory."}
             said = lines(client, opened, grow=1)[-1]["error"]
+            assert lines(client, opened, grow=2)[-1] == streaming.NO_MEMORY
         assert said.startswith("Something went wrong") and "of ours" not in said
         assert "of ours" in caplog.text, "but it is in the log"
 

@@ -3,6 +3,8 @@
 import { Refusal, ask, fileName, lines, upload } from "./http.js";
 import { alphaOf, decoded, keep, sizeOf } from "./pixels.js";
 
+const HEAD = 2 ** 17; // bytes of a file: XMP is among the first ones
+
 let host = null;
 
 /** What the page needs to know of its host before a photo is open. */
@@ -15,13 +17,26 @@ export async function start() {
 export async function open(file, { signal, onProgress } = {}) {
   const size = await sizeOf(file).catch(() => null);
   if (size) refuseTooLarge(size.width, size.height);
-  let picture = size && (await decoded(file).catch(() => null));
-  if (picture && picture.width !== size.width) picture = null; // an old browser that does not turn it upright
+  const picture = size && (await pictureOf(file, size.width));
   const { width, height } = picture ?? {};
   const photo = new ServerPhoto({ file, name: file.name || "photo.png", width, height }); // what is pasted has no name
   photo.send({ signal, onProgress });
   photo.picture = picture ?? (await photo.preview(signal));
   return photo;
+}
+
+/** The picture in a file, so wide as it should be; null if the browser may not show it as the server reads it. */
+async function pictureOf(file, width) {
+  if (await isTurnedOtherwise(file)) return null;
+  const picture = await decoded(file).catch(() => null);
+  return picture?.width === width ? picture : null; // old browsers do not turn it upright
+}
+
+/** Whether a file may say how it is turned where browsers do not look, but the server does: in WebP files, and in XMP. */
+async function isTurnedOtherwise(file) {
+  const head = new TextDecoder("latin1").decode(await file.slice(0, HEAD).arrayBuffer());
+  if (/^RIFF....WEBPVP8X/s.test(head)) return (head.charCodeAt(20) & 0b1100) !== 0; // there are EXIF data or XMP
+  return /tiff:Orientation(="|>)[2-8]/.test(head);
 }
 
 function refuseTooLarge(width, height) {
@@ -58,8 +73,7 @@ export async function reopen(memo, { signal } = {}) {
   const photo = new ServerPhoto(memo);
   if (memo.id) photo.ready = Promise.resolve();
   else photo.send({ signal });
-  let picture = memo.file ? await decoded(memo.file).catch(() => null) : null;
-  if (picture && picture.width !== memo.width) picture = null;
+  const picture = memo.file && (await pictureOf(memo.file, memo.width));
   photo.picture = picture ?? (await photo.preview(signal));
   return photo;
 }

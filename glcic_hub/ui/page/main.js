@@ -109,10 +109,15 @@ function followUpload(photo, sentence) {
   photo.ready.then(
     () => {
       if (!isOpen()) return;
+      remover.showUpload(1);
       keeper.keepMemo(photo.memo);
       if (photo.note !== isSaid && !remover.isRunning) sayOpened(photo, sentence);
     },
-    (error) => isOpen() && !remover.isRunning && fail(error),
+    (error) => {
+      if (!isOpen()) return;
+      remover.showUpload(1); // nothing is on its way any more
+      if (!remover.isRunning) fail(error);
+    },
   );
 }
 
