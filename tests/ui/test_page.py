@@ -17,6 +17,10 @@ SMALL = """() => [...document.querySelectorAll("button, select, input:not([type=
   const { width, height } = each.getBoundingClientRect();
   return width && (width < 44 || height < 44);
 }).map((each) => each.id)"""
+STICKING_OUT = """() => [...document.querySelectorAll("button, input, progress, #status")].filter((each) => {
+  const { left, right, bottom, height } = each.getBoundingClientRect();
+  return left < 0 || right > innerWidth || bottom > innerHeight || (each.id === "status" && height > 60);
+}).map((each) => each.id)"""
 NOTE_WHAT_IS_SHOWN = """() => {
   window.said = [];
   window.shares = [];
@@ -307,6 +311,27 @@ def test_painting_goes_on_while_something_is_removed(visitor, photo):
     visitor.reads("Done in ")
     columns = np.nonzero(visitor.paint().any(axis=0))[0]
     assert len(columns) and columns.min() > visitor.paint().shape[1] / 2, "what was painted meanwhile is still there"
+
+
+def test_nothing_sticks_out_of_narrow_windows(visitor, photo):
+    visitor.open(photo)
+    visitor.stroke(*ZIGZAG)
+    visitor.remove()
+    page, held, widths = visitor.page, [], [320, 390, 768, 1000]
+
+    def sticking_out() -> list[str]:
+        found = []
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 900})
+            found += page.evaluate(STICKING_OUT)
+        return found
+
+    assert sticking_out() == []
+    page.route("**/versions?*", lambda route: held.append(route))
+    visitor.stroke(*ZIGZAG)
+    visitor.press("remove")
+    expect(page.locator("#cancel")).to_be_visible()
+    assert sticking_out() == []
 
 
 def test_painting_with_the_keyboard(visitor, photo):
