@@ -220,6 +220,12 @@ def test_a_photo_is_dropped_or_pasted_anywhere(visitor, photo, how):
     visitor.reads("coffee.png, 301 × 199 pixels")
 
 
+def test_what_is_special_about_a_photo_is_said_when_the_server_has_seen_it(visitor, photo, tmp_path):
+    Image.open(photo).convert("CMYK").save(tmp_path / "a.jpg")
+    visitor.open(tmp_path / "a.jpg")
+    visitor.reads("a.jpg, 301 × 199 pixels. This photo is made of printing inks")
+
+
 def test_a_mask_file_is_paint_that_can_be_erased_inverted_and_widened(visitor, photo, mask, bool_mask):
     visitor.open(photo)
     page = visitor.page

@@ -86,8 +86,9 @@ async function openWith(task) {
     remover.cancel();
     if (!isKept) keeper.keepPhoto(photo.memo);
     await editor.open(photo, steps, at);
-    say([sentence, photo.note].filter(Boolean).join(" "));
-    followUpload(photo);
+    const told = photo.note;
+    say([sentence, told].filter(Boolean).join(" "));
+    followUpload(photo, (note) => note !== told && say(`${sentence} ${note}`));
   } catch (error) {
     if (opening === mine) fail(error);
   } finally {
@@ -98,11 +99,15 @@ async function openWith(task) {
   }
 }
 
-/** The server may refuse a photo that the browser shows. */
-function followUpload(photo) {
+/** The server may refuse a photo that the browser shows, or have a note on it, which `tell(note)` says. */
+function followUpload(photo, tell) {
   const isOpen = () => editor.photo === photo;
   photo.ready.then(
-    () => isOpen() && keeper.keepMemo(photo.memo),
+    () => {
+      if (!isOpen()) return;
+      keeper.keepMemo(photo.memo);
+      if (!remover.isRunning) tell(photo.note);
+    },
     (error) => isOpen() && !remover.isRunning && fail(error),
   );
 }
