@@ -51,6 +51,8 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
             colours = Image.fromarray(np.asarray(to_rgb(image)))
             colours.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
             image, note = colours, "This photo is made of printing inks (CMYK); the result is RGB."
+        elif _has_deep_colours(path):
+            note = "This photo has 16 bits per colour; the result has 8."
         image.info = without_small_pictures(image.info, 1)  # they still show what will be filled
         picture = images.read(image)
     except (OSError, TypeError) as error:
@@ -62,6 +64,14 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     if picture.has_more_frames:
         note = "This file has several frames, pages or layers: only the first is completed."
     return Opened(picture, _result_format(image, stored_format), note)
+
+
+def _has_deep_colours(path: str | os.PathLike) -> bool:
+    """Whether the colours of a file have 16 bits, of which Pillow reads 8."""
+    with warnings_off(), open_image(path) as opened:
+        arguments = [tile[3] for tile in getattr(opened, "tile", [])]  # of decoders: the stored mode, or it first
+        modes = [each if isinstance(each, str) else each[0] for each in arguments if each]
+        return opened.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in modes)
 
 
 def _result_format(image: Image.Image, stored_format: str | None) -> str:
@@ -102,7 +112,7 @@ def read_mask(path: str | os.PathLike, size: tuple[int, int], most_pixels: int) 
     if share == 1:
         raise ValueError("This mask is white all over, and nothing would be left of the photo: choose another mask.")
     if doubt:
-        said = doubt.partition(";")[0]
+        said = doubt.partition(";")[0].partition(", its values")[0]
         return mask, f"{said[:1].upper()}{said[1:]}. Is it the right file?"
     if share > MOSTLY:
         return mask, f"{masks.percent(share)} of the photo would be filled. Is white what should go in this mask?"

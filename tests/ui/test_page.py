@@ -9,13 +9,18 @@ from scipy import ndimage
 from tests.ui.hands import DESKTOP, PHONE, SECOND, ZIGZAG, Visitor
 
 GROWN = 4
-NAMELESS = """() => [...document.querySelectorAll("button, input, select, canvas[tabindex]")].filter((each) =>
-  !(each.textContent || each.ariaLabel || each.labels?.length || each.querySelector("img[alt]")))
+NAMELESS = """() => [...document.querySelectorAll("button, input:not([hidden]), select, canvas[tabindex]")]
+  .filter((each) => !(each.textContent || each.ariaLabel || each.querySelector("img[alt]") ||
+    [...(each.labels ?? [])].some((label) => label.innerText.trim()))) // a label that is not shown is no name
   .map((each) => each.outerHTML.slice(0, 100))"""
-SMALL = """() => [...document.querySelectorAll("button, select, input:not([type=checkbox], .unseen)")]
+SMALL = """() => [...document.querySelectorAll("button, select, input:not([type=checkbox])")]
 .filter((each) => {
   const { width, height } = each.getBoundingClientRect();
   return width && (width < 44 || height < 44);
+}).map((each) => each.id)"""
+STICKING_OUT = """() => [...document.querySelectorAll("button, input, progress, #status")].filter((each) => {
+  const { left, right, bottom, height } = each.getBoundingClientRect();
+  return left < 0 || right > innerWidth || bottom > innerHeight || (each.id === "status" && height > 60);
 }).map((each) => each.id)"""
 NOTE_WHAT_IS_SHOWN = """() => {
   window.said = [];
@@ -240,6 +245,12 @@ def test_a_photo_is_dropped_or_pasted_anywhere(visitor, photo, how):
     visitor.reads("coffee.png, 301 × 199 pixels")
 
 
+def test_what_is_special_about_a_photo_is_said_when_the_server_has_seen_it(visitor, photo, tmp_path):
+    Image.open(photo).convert("CMYK").save(tmp_path / "a.jpg")
+    visitor.open(tmp_path / "a.jpg")
+    visitor.reads("a.jpg, 301 × 199 pixels. This photo is made of printing inks")
+
+
 def test_a_mask_file_is_paint_that_can_be_erased_inverted_and_widened(visitor, photo, mask, bool_mask):
     visitor.open(photo)
     page = visitor.page
@@ -299,7 +310,7 @@ def test_the_page_tells_how_far_it_is_and_how_long_it_took(visitor, photo):
     visitor.stroke(*ZIGZAG)
     visitor.remove()
     said, shares = page.evaluate("[window.said, window.shares]")
-    assert "2 people are before you." in said and "1 person is before you." in said
+    assert {"Waiting for 2 removals before yours…", "Waiting for 1 removal before yours…"} <= set(said)
     assert 0.5 in shares
 
 
@@ -349,6 +360,27 @@ def test_a_completion_takes_the_place_of_one_that_was_undone(visitor, photo):
     expect(page.locator("#redo")).to_be_disabled()
     page.keyboard.press("Control+y")
     assert np.array_equal(visitor.photo(), shown)
+
+
+def test_nothing_sticks_out_of_narrow_windows(visitor, photo):
+    visitor.open(photo)
+    visitor.stroke(*ZIGZAG)
+    visitor.remove()
+    page, held, widths = visitor.page, [], [320, 390, 768, 1000]
+
+    def sticking_out() -> list[str]:
+        found = []
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 900})
+            found += page.evaluate(STICKING_OUT)
+        return found
+
+    assert sticking_out() == []
+    page.route("**/versions?*", lambda route: held.append(route))
+    visitor.stroke(*ZIGZAG)
+    visitor.press("remove")
+    expect(page.locator("#cancel")).to_be_visible()
+    assert sticking_out() == []
 
 
 def test_painting_with_the_keyboard(visitor, photo):

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile  # comes with scikit-image
 from PIL import Image, ImageCms
 
 from glcic_hub.ui.reading import MEGAPIXEL, open_photo, read_mask, read_paint
@@ -70,6 +71,13 @@ def test_the_format_of_results(photo, tmp_path, name, mode, file_format):
     image.save(tmp_path / name)
     picture, found, note = open_photo(tmp_path / name, MOST)
     assert (found, picture.size, note) == (file_format, (199, 301), "")
+
+
+def test_colours_of_16_bits_become_8_which_is_said(photo, tmp_path):
+    colours = np.asarray(Image.open(photo).convert("RGB"))
+    tifffile.imwrite(tmp_path / "a.tif", colours.astype(np.uint16) * 257, photometric="rgb")
+    picture, _, note = open_photo(tmp_path / "a.tif", MOST)
+    assert np.array_equal(picture.rgb, colours) and note == "This photo has 16 bits per colour; the result has 8."
 
 
 def test_one_of_several_frames_is_said(photo, tmp_path):
@@ -152,7 +160,7 @@ class TestMasks:
             read_mask(tmp_path / "mask.png", (300, 451), MOST)
 
     def test_what_is_doubtful_is_said(self, photo, bool_mask, tmp_path):
-        assert "looks like a photo" in read_mask(photo, (199, 301), MOST)[1]
+        assert read_mask(photo, (199, 301), MOST)[1].endswith("are neither black nor white. Is it the right file?")
         Image.fromarray(~bool_mask).save(tmp_path / "inverted.png")
         assert "of the photo would be filled" in read_mask(tmp_path / "inverted.png", (199, 301), MOST)[1]
 

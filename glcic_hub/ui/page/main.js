@@ -9,7 +9,7 @@ import { alphaOf, decoded, sizeOf } from "./pixels.js";
 import { Pointers } from "./pointers.js";
 import { Remover } from "./remover.js";
 import { Settings } from "./settings.js";
-import { complain, say } from "./status.js";
+import { complain, forgive, say } from "./status.js";
 import { Keeper } from "./storage.js";
 import { View } from "./view.js";
 import { opened, sentenceOf, words, wrongMaskSize } from "./words.js";
@@ -121,11 +121,13 @@ function followUpload(photo, sentence) {
   );
 }
 
-const openFile = (file) =>
-  openWith(async (signal) => {
+function openFile(file) {
+  document.querySelector("dialog[open]")?.close(); // it was dropped there
+  return openWith(async (signal) => {
     const photo = await engine.open(file, { signal, onProgress: (share) => remover.showUpload(share) });
     return { photo, sentence: opened(photo) };
   });
+}
 
 const openExample = (name) =>
   openWith(async (signal) => {
@@ -208,7 +210,11 @@ const actions = {
   undo: () => step(() => editor.undo()),
   redo: () => step(() => editor.redo()),
   clear: () => editor.hasPaint && step(() => editor.push({ kind: "clear" })),
-  invert: () => editor.photo && step(() => editor.push({ kind: "invert" })),
+  invert() {
+    if (!editor.photo) return;
+    element("more-dialog").close(); // it hides what becomes of the paint
+    step(() => editor.push({ kind: "invert" }));
+  },
   cancel: () => remover.cancel(),
   remove: () => editor.photo && remove(),
   download: () => takeHome((photo, version) => photo.download(version, "own"), words.downloaded),
@@ -232,7 +238,7 @@ const actions = {
   pressBrush() {
     if (!editor.photo) return;
     brush.move(0, 0);
-    if (!brush.isDown) editor.startStroke(brush.point, brush.stroke);
+    if (!brush.isDown) startStroke(brush.point);
     brush.setDown(!brush.isDown);
     if (!brush.isDown) strokeEnded();
   },
@@ -242,6 +248,11 @@ function step(change) {
   if (brush.isDown) actions.pressBrush();
   say("");
   change();
+}
+
+function startStroke(point) {
+  forgive();
+  editor.startStroke(point, brush.stroke);
 }
 
 function strokeEnded() {
@@ -254,7 +265,7 @@ const pointers = new Pointers(canvas, view, {
   canPaint: () => !brush.isDown,
   startStroke(point) {
     actions.showOriginal(false);
-    editor.startStroke(point, brush.stroke);
+    startStroke(point);
   },
   extendStroke: (points) => editor.extendStroke(points),
   endStroke: strokeEnded,

@@ -65,7 +65,7 @@ export class Remover {
       { ...painted, base: version, settings },
       {
         signal,
-        onProgress: (share) => this.#show(words.removing, share || null),
+        onProgress: (share) => this.#show(words.removing, share > 0 && share < 1 ? share : null), // the file comes last
         onWaiting: (people) => this.#show(people ? waiting(people) : words.removing, null),
       },
     );

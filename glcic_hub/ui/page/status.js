@@ -14,6 +14,11 @@ export function complain(sentence) {
   write("error", sentence);
 }
 
+/** What went wrong counts no longer: the visitor goes on. */
+export function forgive() {
+  write("error", "");
+}
+
 /** Screen readers read out what is written, even if it was there before. */
 function write(id, sentence) {
   if (element(id).textContent !== sentence) element(id).textContent = sentence;

@@ -6,7 +6,7 @@ export const words = {
   removing: "Removing…",
   preparing: "Preparing the file…",
   readingMask: "Reading the mask…",
-  nothingPainted: "Paint over what should go first.",
+  nothingPainted: "First paint over what should go.",
   noPhoto: "Open a photo first.",
   noFile: "That is not a file. Save the photo on this device and drop the file here.",
   cancelled: "Cancelled. Your paint is still there.",
@@ -17,8 +17,9 @@ export const words = {
   unknown: "Something went wrong on this page. Your photo and your paint are still here: try again.",
 };
 
-export function waiting(people) {
-  return people === 1 ? "1 person is before you." : `${people} people are before you.`;
+/** Those before may be the visitor's own: one that was cancelled ends after its present step. */
+export function waiting(before) {
+  return `Waiting for ${before} removal${before === 1 ? "" : "s"} before yours…`;
 }
 
 /** What a completion took from the click until it was drawn. */
