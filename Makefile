@@ -22,7 +22,7 @@ test-slow: .venv/dev.installed peers
 	.venv/bin/python -m pytest -m slow --durations=10
 
 coverage: .venv/dev.installed peers integrations/web/onnxruntime
-	.venv/bin/python -m pytest --cov --cov-report=term
+	.venv/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --cov --cov-report=term
 
 # the demo page, on http://127.0.0.1:7860
 space: .venv/space.installed

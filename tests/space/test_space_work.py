@@ -45,8 +45,8 @@ def test_known_pixels_are_the_file_s_whatever_it_is(name, photo, mask, bool_mask
         "print.jpg": rgb.convert("CMYK"),
     }[name]
     image.save(tmp_path / name, **({"lossless": True, "exact": True} if "webp" in name else {}))
-    stored = Image.open(tmp_path / name)
-    stored = stored.convert("RGB") if stored.mode in ("P", "CMYK") else stored
+    with Image.open(tmp_path / name) as file:
+        stored = file.convert("RGB") if file.mode in ("P", "CMYK") else file.copy()
     result = completed(tmp_path / name, mask, tmp_path, FillOptions(grow=3))
     known = ndimage.distance_transform_edt(~bool_mask) > 3
     assert result.mode == stored.mode

@@ -246,8 +246,8 @@ def test_known_pixels_are_the_photo_s_whatever_it_is(client, photo, bool_mask, t
     image = {"grey": rgb.convert("L"), "deep": deep, "alpha": see_through, "palette": rgb.quantize(64)}.get(path.stem)
     image = rgb.convert("CMYK") if path.stem == "print" else image or rgb
     image.save(path, **({"lossless": True, "exact": True} if mode == "alpha.webp" else {}))
-    stored = Image.open(path)
-    stored = stored.convert("RGB") if stored.mode in ("P", "CMYK") else stored
+    with Image.open(path) as file:
+        stored = file.convert("RGB") if file.mode in ("P", "CMYK") else file.copy()
     opened = upload(client, path)
     after = result(client, opened, lines(client, opened, grow=0)[-1])
     assert np.array_equal(after[~bool_mask], np.asarray(stored)[~bool_mask])
