@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 import glcic_hub
 from glcic_hub.model import PRETRAINED_DIR, embedded_models
+from tests.served import free_port, serving
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -134,6 +136,26 @@ def test_the_demo_runs_from_the_wheel(unpacked_wheel, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "after.png").is_file()
+
+
+PAGE = """
+import sys
+import glcic_hub
+from glcic_hub.cli import main
+assert glcic_hub.__file__.startswith(sys.argv[1]), glcic_hub.__file__
+sys.exit(main(["ui", "--no-browser", "--port", sys.argv[2]]))
+"""
+
+
+@pytest.mark.slow
+def test_the_page_runs_from_the_wheel(unpacked_wheel, tmp_path):
+    command, port = [sys.executable, "-c", PAGE, unpacked_wheel], free_port()
+    environment = {"PYTHONPATH": str(unpacked_wheel)}
+    with serving([*command, port], port, tmp_path / "log.txt", cwd=tmp_path, env=environment) as address:
+        page = urllib.request.urlopen(address).read().decode()
+        for name in re.findall(r'(?:src|href)="([\w.]+)"', page):
+            assert urllib.request.urlopen(address + name).status == 200
+        assert "main.js" in page
 
 
 TESTS = """
