@@ -99,14 +99,16 @@ def test_the_command_completes_what_is_not_done_and_lists_what_cannot_be(ran, mo
     batch(tmp_path, "photos", "--masks", "masks", "-o", "out", "--model", model)
     for name, wanted in (("001.png", "001.png"), (os.fsdecode(b"\xff.png"), "003.png")):
         assert (folder / "out" / name).read_bytes() == (tmp_path / "out" / wanted).read_bytes()
-    errors = [json.loads(line) for line in (folder / "out" / "errors.jsonl").read_text().splitlines()]
-    assert [Path(error["name"]).relative_to(folder).as_posix() for error in errors] == [
-        "photos/sub/alone.png",
-        "photos/002.png",
-        "photos/large.png",
-    ]
-    for error, words in zip(errors, ("no mask for it", "cannot use", "is too large to read")):
-        assert words in error["error"]
+    lines = (folder / "out" / "errors.jsonl").read_text().splitlines()
+    errors = {Path(error["name"]).relative_to(folder).as_posix(): error["error"] for error in map(json.loads, lines)}
+    expected = {
+        "photos/sub/alone.png": "no mask for it",
+        "photos/002.png": "cannot use",
+        "photos/large.png": "is too large to read",
+    }
+    assert len(lines) == 3 and errors.keys() == expected.keys(), "in the order in which Ray's tasks have ended"
+    for name, words in expected.items():
+        assert words in errors[name]
 
 
 def test_the_pipeline_of_the_docs(ran):
