@@ -34,13 +34,12 @@ from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.integrations.tools import ROOT, environment
 
 OURS, IOPAINT = "glcic ui", "IOPaint"
-SIZES = {"600 x 400": (600, 400), "24 megapixels": (6000, 4000)}
+SIZES = {"600 x 400": (600, 400, 40), "24 megapixels": (6000, 4000, 55)}
+"""Width and height, and the width of the brush that IOPaint has there, pixels of the screen."""
 WINDOW = {"width": 1280, "height": 900}
 START, STROKE = (640, 430), (45, 12)
 """Where IOPaint's stroke starts in the window, and how far it goes; pixels of the screen. Ours covers as much of the
 photo, which our page shows larger."""
-BRUSH = 40
-"""Width of IOPaint's brush, pixels of the screen."""
 QUIET = 2000
 """Milliseconds without a change of the canvas after which it is finished."""
 AT_REST = 1000
@@ -114,16 +113,17 @@ class Contestant:
         shown = self.page.locator("canvas").last.bounding_box()
         return min(shown["width"] / width, shown["height"] / height)
 
-    def complete(self, scale: float = 1) -> float:
+    def complete(self, brush: float, scale: float) -> float:
         """Paint a stroke, which is completed as soon as the brush is lifted; seconds until the result is drawn.
 
         Args:
-            scale: of stroke and brush; our brush alone can be set here.
+            brush: its width, which alone can be set in ours.
+            scale: of stroke and brush.
         """
         if self.name == OURS:
             size = self.page.locator("#size")
             size.evaluate(
-                "(size, value) => { size.value = value; size.dispatchEvent(new Event('input')); }", scale * BRUSH
+                "(size, value) => { size.value = value; size.dispatchEvent(new Event('input')); }", scale * brush
             )
         mouse, (x, y) = self.page.mouse, START
         mouse.move(x, y)
@@ -186,13 +186,13 @@ def contestants(folder: Path) -> Iterator[list[Contestant]]:
         yield [Contestant(*one) for one in zip((OURS, IOPAINT), addresses, ("/patch", "/inpaint"))]
 
 
-def measure(rounds: int, sizes: dict[str, tuple[int, int]] = SIZES) -> list[dict]:
+def measure(rounds: int, sizes: dict[str, tuple[int, int, int]] = SIZES) -> list[dict]:
     """A row for each size of photo, with medians of all rounds but a first one, and our share of IOPaint's time."""
     rows = []
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder, browser = Path(name), playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS.split())
         with contestants(folder) as pages, ProgressBar("page", len(sizes) * (rounds + 1)) as progress:
-            for size, (width, height) in sizes.items():
+            for size, (width, height, brush) in sizes.items():
                 photo = _photo(folder, width, height)
                 found: dict = {page.name: {"open": [], "complete": [], "sent": []} for page in pages}
                 for number in range(rounds + 1):
@@ -202,7 +202,7 @@ def measure(rounds: int, sizes: dict[str, tuple[int, int]] = SIZES) -> list[dict
                     opened = [page.open(photo) for page in pages]
                     zooms = [page.zoom(width, height) for page in pages]
                     for page, seconds, zoom in zip(pages, opened, zooms):
-                        first, second = (page.complete(zoom / zooms[-1]) for _ in range(2))
+                        first, second = (page.complete(brush, zoom / zooms[-1]) for _ in range(2))
                         if number:  # the first completion loads what is needed
                             of_page = found[page.name]
                             of_page["open"].append(seconds)
