@@ -104,9 +104,8 @@ def test_it_ends_while_it_works(model, tmp_path):
         with urllib.request.urlopen(path, white.read_bytes(), timeout=SECONDS) as answer:
             answer.readline()
             process.send_signal(signal.SIGINT)
-            begun = time.monotonic()
-            process.communicate(timeout=SECONDS)
-    assert process.returncode == 130 and time.monotonic() - begun < 30
+            _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, err
 
 
 def test_it_opens_the_browser(model, photo, tmp_path):

@@ -35,7 +35,8 @@ class Examples:
 
     def prepare(self) -> None:
         """Complete them all now, in the background."""
-        threading.Thread(target=lambda: [self._completed(name) for name in PHOTOS], daemon=True).start()
+        # Not a daemon: an interpreter that ends below a thread inside torch aborts.
+        threading.Thread(target=lambda: [self._completed(name) for name in PHOTOS]).start()
 
     def open(self, name: str) -> tuple[Photo, Version]:
         """A new photo for a visitor, with its first version."""

@@ -55,7 +55,8 @@ async def _lines(work: Callable[[Say], dict[str, Any]]) -> AsyncIterator[str]:
         with suppress(Stopped):
             put(_outcome(work, put), is_last=True)
 
-    threading.Thread(target=run, daemon=True).start()
+    # Not a daemon: an interpreter that ends below a thread inside torch aborts. Its next word ends the thread.
+    threading.Thread(target=run).start()
     message, is_last = {"share": 0.0}, False
     try:
         while not is_last:
