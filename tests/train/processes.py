@@ -1,5 +1,6 @@
 """Trainings in processes of their own, which can be killed; all are forks of one that has imported everything."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
+import pytest
 import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -26,6 +28,7 @@ def _run(
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     output.close()
+    faulthandler.dump_traceback_later(0.9 * SECONDS)  # where it hangs
     sys.argv[1:] = options
     exec(compile(code, "<test>", "exec"), {"__name__": "__test__"})
 
@@ -69,6 +72,8 @@ class TrainingProcess:
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit status (negative: the signal that killed it) and what it said."""
         self.process.join(SECONDS)
-        assert self.process.exitcode is not None, f"still running: {self._said.decode()}"
+        if self.process.exitcode is None:
+            self.process.kill()
+            pytest.fail(f"still running after {SECONDS} s: {self._said.decode()}")
         self._listener.join(5)  # its last words; workers that outlive it may keep the pipe open for longer
         return self.process.exitcode, self._said.decode()
