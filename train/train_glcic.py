@@ -348,7 +348,7 @@ def train(args: argparse.Namespace) -> None:
         print(f"{pictures}, {accelerator.num_processes} x {device}, steps {progress.step} to {args.max_train_steps}")
         if progress.step >= args.max_train_steps:  # nothing is left to do but, perhaps, this
             write_model(run, args.output_dir)
-    seconds_before, started = progress.seconds, time.perf_counter()
+    seconds_before, started, stopped_by = progress.seconds, time.perf_counter(), 0
 
     bar = tqdm(
         initial=progress.step,
@@ -389,9 +389,21 @@ def train(args: argparse.Namespace) -> None:
                 require_finite((players.network, players.discriminator, run.result), values, done)
                 save(run)
             if stopped_by and not is_last:
-                accelerator.end_training()
-                raise Interrupted(stopped_by, done)
-    accelerator.end_training()
+                break
+    end(run)
+    if stopped_by and progress.step < args.max_train_steps:
+        raise Interrupted(stopped_by, progress.step)
+
+
+def end(run: Run) -> None:
+    """Close the logs and leave the other processes, once no network exchanges with them any more.
+
+    Were DDP the last to hold their group, it would wait for the group's threads while it holds Python's lock, for which
+    one of them may be waiting.
+    """
+    del run.players.network, run.players.discriminator
+    run.accelerator.free_memory()
+    run.accelerator.end_training()
 
 
 def log_step(run: Run, values: dict[str, float], bar: tqdm) -> None:

@@ -58,6 +58,19 @@ def signalled(args, accelerator, players, step, *rest):
 train_glcic.take_step = signalled
 """
 
+# Whether a process leaves the others while networks still exchange through their group; torch may hang then.
+LEAVING = """
+import gc
+from accelerate import Accelerator
+from torch.nn.parallel import DistributedDataParallel
+original = Accelerator.end_training
+def leave(self):
+    left = sum(isinstance(each, DistributedDataParallel) for each in gc.get_objects())
+    print(f"leaves with {left} networks")
+    original(self)
+Accelerator.end_training = leave
+"""
+
 
 def torchrun(script: Path, code: str, options: list[str]) -> None:
     """Run `code` and then the training in two processes."""
@@ -142,6 +155,13 @@ def test_the_penalty_of_two_processes_is_the_mean_of_theirs(tiny_pictures, tmp_p
     in_two_processes("from train import train_glcic\ntrain_glcic.R1_EVERY = 1", options)
     monkeypatch.setattr(train_glcic, "R1_EVERY", 1)
     assert_steps_agree(options, tmp_path / "run", processes=2)
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_no_network_is_left_when_processes_part(tiny_pictures, tmp_path, signalled):
+    code = LEAVING + SIGNALLED if signalled else LEAVING
+    said = in_two_processes(code, options_for(tiny_pictures, tmp_path / "run"), succeed=not signalled)
+    assert said.count("leaves with 0 networks") == 2, said
 
 
 def test_two_processes_train_as_one_of_twice_the_batch(tiny_pictures, tmp_path, monkeypatch):
