@@ -4,6 +4,8 @@ What every engine's page does is in tests/ui/test_page.py.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +43,9 @@ READ_MASK = """async (bytes) => {
 }"""
 
 
-@pytest.fixture
-def visitor(request, browser, site):
+@contextmanager
+def visiting(browser, site) -> Iterator[Visitor]:
+    """Somebody on the page, which asks nobody but its own host and makes no mistakes."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(SECONDS_FOR_THE_PAGE * SECOND)
     page = context.new_page()
@@ -51,11 +54,36 @@ def visitor(request, browser, site):
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(site)
     yield Visitor(page, asked)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{request.function.__name__}.png")
     context.close()
     assert [url for url in asked if not url.startswith((site, "blob:", "data:"))] == [], "nothing from other hosts"
     assert problems == []
+
+
+def keep_screenshot(visitor: Visitor, request) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    visitor.page.screenshot(path=SCREENSHOTS / f"{request.function.__name__}.png")
+
+
+@pytest.fixture(scope="module")
+def regular(browser, site):
+    """One page for several tests: starting the model takes longer than most of what they do with it."""
+    with visiting(browser, site) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def visitor(request, regular):
+    yield regular
+    keep_screenshot(regular, request)
+    if regular.page.locator("#more").is_visible():  # a photo is open
+        choose_texture(regular, "auto")
+
+
+@pytest.fixture
+def newcomer(request, browser, site):
+    with visiting(browser, site) as visitor:
+        yield visitor
+        keep_screenshot(visitor, request)
 
 
 @pytest.fixture(scope="module")
@@ -143,60 +171,60 @@ def test_only_the_surroundings_in_a_large_photo_are_looked_at(visitor, graph, em
     assert np.abs(completed.astype(int) - soft_fill(graph, embedded, large, asked)).max() <= 2, "as with all of it"
 
 
-def test_a_model_may_want_no_texture(visitor, graph, embedded, photo, photo_file, tmp_path):
+def test_a_model_may_want_no_texture(newcomer, graph, embedded, photo, photo_file, tmp_path):
     model = onnx.load_from_string(graph)
     next(pair for pair in model.metadata_props if pair.key == "texture").value = "none"
-    visitor.page.route("**/model.onnx", lambda route: route.fulfill(body=model.SerializeToString()))
-    visitor.open(photo_file)
-    mask = remove(visitor, HOLE, tmp_path)
+    newcomer.page.route("**/model.onnx", lambda route: route.fulfill(body=model.SerializeToString()))
+    newcomer.open(photo_file)
+    mask = remove(newcomer, HOLE, tmp_path)
     soft = soft_fill(graph, embedded, photo, mask)
-    assert np.abs(result(visitor).astype(int) - soft).max() <= 2
-    visitor.press("undo")
-    choose_texture(visitor, "photo")
-    visitor.remove()
-    assert np.abs(result(visitor).astype(int) - soft)[mask].mean() > 2
+    assert np.abs(result(newcomer).astype(int) - soft).max() <= 2
+    newcomer.press("undo")
+    choose_texture(newcomer, "photo")
+    newcomer.remove()
+    assert np.abs(result(newcomer).astype(int) - soft)[mask].mean() > 2
 
 
-def test_going_on_going_back_and_loading_the_page_again(visitor, photo, photo_file, tmp_path):
-    visitor.open(photo_file)
-    first = remove(visitor, HOLE, tmp_path)
-    once = result(visitor)
-    second = remove(visitor, CORNER, tmp_path)
-    twice = result(visitor)
+def test_going_on_going_back_and_loading_the_page_again(newcomer, photo, photo_file, tmp_path):
+    newcomer.open(photo_file)
+    first = remove(newcomer, HOLE, tmp_path)
+    once = result(newcomer)
+    second = remove(newcomer, CORNER, tmp_path)
+    twice = result(newcomer)
     assert np.array_equal(twice[~second], once[~second]) and (twice != once)[second].any()
-    visitor.page.reload()
-    visitor.reads("Welcome back")
-    assert np.array_equal(result(visitor), twice), "a version from before"
-    visitor.press("undo")
-    visitor.press("undo")
-    assert np.array_equal(result(visitor), once), "what was there before the last one"
-    third = remove(visitor, box(SIZE, slice(20, 40), slice(20, 60)), tmp_path)
-    thrice = result(visitor)
+    newcomer.page.reload()
+    newcomer.reads("Welcome back")
+    assert np.array_equal(result(newcomer), twice), "a version from before"
+    newcomer.press("undo")
+    newcomer.press("undo")
+    assert np.array_equal(result(newcomer), once), "what was there before the last one"
+    third = remove(newcomer, box(SIZE, slice(20, 40), slice(20, 60)), tmp_path)
+    thrice = result(newcomer)
     assert np.array_equal(thrice[~third], once[~third]) and (thrice != photo).any(axis=2)[first].mean() > 0.9
 
 
-def test_after_loading_no_network_is_needed(visitor, photo, photo_file, tmp_path):
-    visitor.open(photo_file)
-    remove(visitor, HOLE, tmp_path)
-    visitor.page.context.set_offline(True)
-    visitor.open(save(photo[::-1], tmp_path, "upside-down.png"))
-    mask = remove(visitor, CORNER, tmp_path)
-    assert (result(visitor, name="upside-down-completed.png") != photo[::-1]).any(axis=2)[mask].mean() > 0.9
+def test_after_loading_no_network_is_needed(newcomer, photo, photo_file, tmp_path):
+    newcomer.open(photo_file)
+    remove(newcomer, HOLE, tmp_path)
+    newcomer.page.context.set_offline(True)
+    newcomer.open(save(photo[::-1], tmp_path, "upside-down.png"))
+    mask = remove(newcomer, CORNER, tmp_path)
+    assert (result(newcomer, name="upside-down-completed.png") != photo[::-1]).any(axis=2)[mask].mean() > 0.9
 
 
-def test_work_can_be_cancelled_and_done_again(visitor, photo, photo_file, tmp_path):
-    visitor.page.route(
+def test_work_can_be_cancelled_and_done_again(newcomer, photo, photo_file, tmp_path):
+    newcomer.page.route(
         "**/filling/texture.js", lambda route: route.fulfill(body=NEVER_READY, content_type="text/javascript")
     )
-    visitor.open(photo_file)
-    use_mask(visitor, HOLE, tmp_path)
-    visitor.press("remove")
-    expect(visitor.page.locator("#progress")).to_have_attribute("value", re.compile("0.4|0.7"))  # the network has said
-    visitor.page.unroute("**/filling/texture.js")
-    visitor.press("cancel")
-    visitor.reads("Cancelled")
-    visitor.remove()
-    assert (result(visitor) != photo).any()
+    newcomer.open(photo_file)
+    use_mask(newcomer, HOLE, tmp_path)
+    newcomer.press("remove")
+    expect(newcomer.page.locator("#progress")).to_have_attribute("value", re.compile("0.4|0.7"))  # the network has said
+    newcomer.page.unroute("**/filling/texture.js")
+    newcomer.press("cancel")
+    newcomer.reads("Cancelled")
+    newcomer.remove()
+    assert (result(newcomer) != photo).any()
 
 
 @pytest.mark.parametrize(
@@ -210,18 +238,18 @@ def test_work_can_be_cancelled_and_done_again(visitor, photo, photo_file, tmp_pa
     ],
     ids=["texture", "memory", "runtime", "model", "no model"],
 )
-def test_what_fails_is_explained_and_may_work_later(visitor, photo, photo_file, tmp_path, file, body, sentence):
+def test_what_fails_is_explained_and_may_work_later(newcomer, photo, photo_file, tmp_path, file, body, sentence):
     def answer(route):
         route.fulfill(status=200 if body else 404, body=body or "", content_type="text/javascript")
 
-    visitor.page.route(f"**/{file}", answer)
-    visitor.open(photo_file)
-    use_mask(visitor, HOLE, tmp_path)
-    visitor.press("remove")
-    visitor.reads(sentence)
-    visitor.page.unroute(f"**/{file}")
-    visitor.remove()
-    assert (result(visitor) != photo).any()
+    newcomer.page.route(f"**/{file}", answer)
+    newcomer.open(photo_file)
+    use_mask(newcomer, HOLE, tmp_path)
+    newcomer.press("remove")
+    newcomer.reads(sentence)
+    newcomer.page.unroute(f"**/{file}")
+    newcomer.remove()
+    assert (result(newcomer) != photo).any()
 
 
 def test_transparency_is_put_on_white_and_not_looked_at(visitor, embedded, photo, tmp_path):
@@ -268,18 +296,18 @@ def test_a_jpeg_photo_can_become_one_again(visitor, photo, tmp_path):
     assert 0 < np.abs(exact.astype(int) - smaller).mean() < 2
 
 
-def test_examples_come_with_their_result(visitor):
-    visitor.page.get_by_role("button", name="Example: rocket").click()
-    visitor.reads("example with its result")
-    completed = result(visitor, name="rocket-completed.png")
+def test_examples_come_with_their_result(newcomer):
+    newcomer.page.get_by_role("button", name="Example: rocket").click()
+    newcomer.reads("example with its result")
+    completed = result(newcomer, name="rocket-completed.png")
     with Image.open(photo_path("rocket")) as photo:
         mask = dilated(np.asarray(stroke_mask(photo.size, PHOTOS["rocket"])) > 0, GROWN)
         difference = np.abs(completed.astype(int) - np.asarray(photo.convert("RGB")))
     assert difference[~mask].max() < 8, "decoders differ a little"
     assert difference[mask].mean() > 5
-    visitor.press("undo")
-    visitor.remove()
-    again = result(visitor, name="rocket-completed.png")
+    newcomer.press("undo")
+    newcomer.remove()
+    again = result(newcomer, name="rocket-completed.png")
     assert np.array_equal(again[~mask], completed[~mask]) and (again != completed).any()
 
 
