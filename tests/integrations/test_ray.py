@@ -20,6 +20,8 @@ from tests.batch.conftest import HOLE, batch, files, make_photos, opened, sample
 from tests.integrations.tools import ROOT, environment, run_with
 from tests.random_models import random_model
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 240
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 

@@ -202,6 +202,7 @@ def test_the_commands_of_the_card(published, command, built, wanted, hub):
     assert names["pixels"](Image.open(completed)) == wanted
 
 
+@pytest.mark.slow
 def test_own_weights_in_five_lines(command, hub):
     """The README's lines as they stand, but for the length of the training, the size of the network and the account."""
     text = (ROOT / "model_card" / "README.md").read_text()
