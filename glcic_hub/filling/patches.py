@@ -23,7 +23,8 @@ SAMPLE = 1000
 """From how many known patches these components are made."""
 
 TOLERANCE = 0.7
-"""A patch with this many times the mean cost has 1/e of a perfect one's vote. At 2 fills were softer."""
+"""A patch with this many times the mean cost has 1/e of a perfect one's vote. At 2 fills were softer. At 0.1 at the
+photo's own scale they have more texture, 1.5 % more L1 and the same feature distance, and are ranked no higher."""
 
 DECAY = 1.6
 """By which factor a patch's vote falls with each pixel that it lies deeper in the hole: what is near to known pixels
@@ -202,12 +203,9 @@ class Level:
 
     # Voting
 
-    def voted(self, sources: torch.Tensor, costs: torch.Tensor, tolerance: float = TOLERANCE) -> torch.Tensor:
-        """The picture, like `image`, in which the chosen patches have said what the hole looks like.
-
-        A patch with `tolerance` times the mean cost has 1/e of a perfect one's vote.
-        """
-        weights = torch.exp(-costs / (tolerance * costs.mean().clamp(min=1e-8))).clamp(min=1e-6) * self.confidence
+    def voted(self, sources: torch.Tensor, costs: torch.Tensor) -> torch.Tensor:
+        """The picture, like `image`, in which the chosen patches have said what the hole looks like."""
+        weights = torch.exp(-costs / (TOLERANCE * costs.mean().clamp(min=1e-8))).clamp(min=1e-6) * self.confidence
         top, left = self.split(sources)
         corners = top * self.width + left
         colours = self.colours.clone()

@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from glcic_hub.filling.holes import Box, Frame, Hole, grown, inside, tiles
-from glcic_hub.filling.patches import HELD, PATCH, TOLERANCE, Level
+from glcic_hub.filling.patches import HELD, PATCH, Level
 from glcic_hub.filling.progress import Progress, part_of, unseen
 
 LEAST_THICKNESS = 3
@@ -44,11 +44,6 @@ FIRST_STRIDE = 2
 STRIDE = 3
 """Likewise at the others: with fewer votes for a pixel the fill is sharper and the search faster. On brush strokes 3
 and 3 is 1 % worse in L1, 4 and 4 is 3 % worse."""
-
-LAST_TOLERANCE = 0.1
-"""How few costly patches have a say at the photo's own scale (`Level.voted`; 0.7 at the others). With 0.7 the texture
-of a fill had 0.75 of its surroundings' strength on squares and 0.62 on brush strokes, with this 0.86 and 0.73, at the
-same feature distance and 1.5 % more L1."""
 
 KNOWN_SHARE = 0.5
 """A pixel of a coarse scale is known if this share of it is: so the hole's rim stays near. 0.99 was 1 % worse."""
@@ -222,24 +217,23 @@ def _synthesised(
     whole = sum(works) + works[-1]  # what is left to do after the last scale takes as long as it
     for number, at in enumerate(scales):
         shown = part_of(progress, sum(works[:number]) / whole, works[number] / whole)
-        tolerance = LAST_TOLERANCE if at == 1 else TOLERANCE
         level = frame.level(at, FIRST_STRIDE if former is None else STRIDE, generator)
         if len(level.sources) < LEAST_SOURCES or not len(level.targets):
             return None
         if former is None:
             soft = level.described(_blurred(level.image, FIRST_BLUR))
             sources, costs = level.nearest(soft[level.targets], soft)
-            current = level.voted(sources, costs, tolerance)
+            current = level.voted(sources, costs)
             sources, costs = level.nearest(level.described_targets(current), level.features)
-            current, rounds = level.voted(sources, costs, tolerance), ROUNDS[0] - 1
+            current, rounds = level.voted(sources, costs), ROUNDS[0] - 1
         else:
             sources, costs = _carried(*former, level)
-            current, rounds = level.voted(sources, costs, tolerance), ROUNDS[1] if frame.may_search(at) else 0
+            current, rounds = level.voted(sources, costs), ROUNDS[1] if frame.may_search(at) else 0
         shown(1 / (rounds + 1))
         for turn in range(rounds):
             distances = (1,) if turn else (4, 2, 1)
             sources, costs = level.improved(level.described_targets(current), sources, distances)
-            current = level.voted(sources, costs, tolerance)
+            current = level.voted(sources, costs)
             shown((turn + 2) / (rounds + 1))
         former = level, sources, costs
     finished = frame.finished(current)

@@ -8,7 +8,7 @@ const HALF = PATCH >> 1;
 const LENGTH = 3 * PATCH ** 2; // numbers in a patch
 const COMPONENTS = 16;
 const SAMPLE = 500; // half as many as in Python: as good, and the components take much of the time
-export const TOLERANCE = 0.7;
+const TOLERANCE = 0.7;
 const DECAY = 1.6;
 const LEAST_CONFIDENCE = 1e-4;
 const NEAREST_AMONG = 2 ** 12;
@@ -275,14 +275,11 @@ export class Level {
 
   // Voting
 
-  /**
-   * The picture, like `image`, in which the chosen patches have said what the hole looks like. A patch with `tolerance`
-   * times the mean cost has 1/e of a perfect one's vote.
-   */
-  voted({ sources, costs }, tolerance) {
+  /** The picture, like `image`, in which the chosen patches have said what the hole looks like. */
+  voted({ sources, costs }) {
     const { width } = this.image;
     const colours = this.image.values;
-    const scale = -1 / (tolerance * Math.max(1e-8, mean(costs)));
+    const scale = -1 / (TOLERANCE * Math.max(1e-8, mean(costs)));
     const sums = new Float32Array(colours.length);
     const totals = new Float32Array(colours.length / 3);
     sources.forEach((source, at) => {

@@ -2,13 +2,12 @@
 // numbers are what they are.
 
 import { blurred, distances, grid, nearest, resized } from "./grids.js";
-import { Level, mean, PATCH, TOLERANCE } from "./patches.js";
+import { Level, mean, PATCH } from "./patches.js";
 
 const RATIO = 1.4;
 const ROUNDS = [3, 2];
 const [FIRST_STRIDE, STRIDE] = [2, 3];
 const WORK = 1.5;
-const LAST_TOLERANCE = 0.1;
 const KNOWN_SHARE = 0.5;
 const LEAST_SOURCES = 64;
 const LARGEST_SEARCHED = 1_500_000; // less than in Python: browsers have less memory and time
@@ -45,23 +44,22 @@ export function synthesised(picture, hole, known, scale, random, progress) {
     const former = level;
     level = frame.level(at, former ? STRIDE : FIRST_STRIDE, random);
     if (level.sources.length < LEAST_SOURCES || !level.targets.length) return null;
-    const tolerance = at === 1 ? LAST_TOLERANCE : TOLERANCE;
     let rounds;
     if (former) {
       chosen = carried(former, chosen, level);
       rounds = frame.maySearch(at) ? ROUNDS[1] : 0;
     } else {
       const soft = blurred(level.image, FIRST_BLUR);
-      current = level.voted(level.nearest(level.described(soft, level.targets), soft), tolerance);
+      current = level.voted(level.nearest(level.described(soft, level.targets), soft));
       chosen = level.nearest(level.described(current, level.targets), level.image);
       rounds = ROUNDS[0] - 1;
     }
     const shown = (count) => progress((done + (works[number] * count) / (rounds + 1)) / whole);
-    current = level.voted(chosen, tolerance);
+    current = level.voted(chosen);
     shown(1);
     for (let turn = 0; turn < rounds; turn++) {
       chosen = level.improved(level.described(current, level.targets), chosen, turn ? [1] : [4, 2, 1]);
-      current = level.voted(chosen, tolerance);
+      current = level.voted(chosen);
       shown(turn + 2);
     }
     done += works[number];
