@@ -51,11 +51,12 @@ def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | Non
     are left out.
 
     Raises:
-        CannotRead: it is above a limit, or of a format that needs another package.
+        CannotRead: it is above a limit, of a format that needs another package, or one that Pillow misreads.
         The other errors of `Image.open`.
     """
     with limits_told():
         image = _opened(source, formats)
+        _check_planes(image)
         # To know that of a GIF file Pillow reads on, and where the file is damaged, it does not find back.
         with _opened(source, formats) if image.format == "GIF" else nullcontext(image) as looked_at:
             if has_more_frames(looked_at):
@@ -127,6 +128,20 @@ def _opened(source: str | os.PathLike | bytes, formats: Collection[str] | None) 
         if profile is not None:
             image.info["icc_profile"] = profile
         return image
+
+
+def _check_planes(image: "Image.Image") -> None:
+    """CannotRead if it is a TIFF file with a plane of 16 bits for each channel, which Pillow reads as bytes."""
+    from PIL import TiffImagePlugin
+
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    is_planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and len(image.getbands()) > 1
+    bits = max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    if is_planar and bits > 8 and image.tag_v2.get(TiffImagePlugin.COMPRESSION, 1) == 1:
+        image.close()
+        remedy = "save it with interleaved channels, or compressed"
+        raise CannotRead(f"keeps each channel of {bits} bits by itself, which Pillow cannot read: {remedy}")
 
 
 def _reads_heif(head: bytes) -> bool:

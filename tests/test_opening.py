@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile  # comes with scikit-image
 from PIL import AvifImagePlugin, Image
 
 from glcic_hub import images
@@ -195,3 +196,33 @@ def test_pictures_of_several_frames_are_told(tmp_path, given):
         image = {"path": tmp_path / "x.gif", "list": [noise(9, 9), str(tmp_path / "x.gif")], "image": opened}[given]
         with pytest.warns(UserWarning, match="image [01] has several frames, pages or layers: only the first"):
             images.read_all(image)
+
+
+# ------------------------------------------------------------------------------------------------------------- planes
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("as_path", [False, True], ids=["bytes", "path"])
+def test_planes_that_pillow_misreads_are_refused(tmp_path, channels, as_path):
+    samples = np.random.default_rng(0).integers(0, 65536, (channels, 9, 11), np.uint16)
+    path = tmp_path / "planes.tif"
+    tifffile.imwrite(path, samples, photometric="rgb", planarconfig="separate")
+    with pytest.raises(CannotRead, match="each channel of 16 bits by itself.*interleaved channels, or compressed"):
+        open_image(path if as_path else path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("bits", "options"),
+    [
+        (8, {"planarconfig": "separate"}),
+        (16, {"planarconfig": "separate", "compression": "zlib"}),
+        (16, {"planarconfig": "contig"}),
+    ],
+    ids=["bytes", "packed", "interleaved"],
+)
+def test_other_planes_are_read_as_they_are(tmp_path, bits, options):
+    """Their upper eight bits: Pillow has no more."""
+    samples = np.random.default_rng(0).integers(0, 2**bits, (3, 9, 11)).astype(f"u{bits // 8}")
+    written = samples if options["planarconfig"] == "separate" else samples.transpose(1, 2, 0)
+    tifffile.imwrite(tmp_path / "planes.tif", written, photometric="rgb", **options)
+    assert np.array_equal(open_image(tmp_path / "planes.tif"), (samples >> (bits - 8)).transpose(1, 2, 0))
