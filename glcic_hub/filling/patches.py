@@ -8,6 +8,7 @@ which suits vector instructions and GPUs alike.
 
 import math
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -22,10 +23,6 @@ COMPONENTS = 16
 SAMPLE = 1000
 """From how many known patches these components are made."""
 
-TOLERANCE = 0.7
-"""A patch with this many times the mean cost has 1/e of a perfect one's vote. At 2 fills were softer. At 0.1 at the
-photo's own scale they have more texture, 1.5 % more L1 and the same feature distance, and are ranked no higher."""
-
 DECAY = 1.6
 """By which factor a patch's vote falls with each pixel that it lies deeper in the hole: what is near to known pixels
 is more certain. 1.3 and 2.2 measured 0.5 % worse in feature distance."""
@@ -36,15 +33,25 @@ LEAST_CONFIDENCE = 1e-4
 NEAREST_AMONG = 2**12
 """The exhaustive search looks at so many known patches, evenly spread; four times as many measured the same."""
 
-COHERENCE = 1.2
-"""What a neighbour chose, moved along, is taken up to so many times the cost of one's own choice: pieces that hang
-together are sharper. 1 was 0.5 % worse in feature distance, 2 was 1 % worse."""
-
 RADII = (8, 3, 1)
 """How far around its present choice a patch looks for a better one, in pixels."""
 
 HELD = 2**22
 """Numbers held at once where patches are described and compared and votes are counted: it bounds the memory."""
+
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+
+
+class Manner(NamedTuple):
+    """How patches are put together.
+
+    Attributes:
+        coherence: a neighbour that goes on in the same piece of the picture is worth so many times the mean cost.
+        tolerance: a patch that costs so many times the mean cost more than another one has 1/e of its vote.
+    """
+
+    coherence: float
+    tolerance: float
 
 
 class Level:
@@ -60,6 +67,7 @@ class Level:
         depth: float32 (h, w): how far each pixel is from the known ones, in pixels of this scale.
         hints: float32 (1, n, h, w): what else is compared, at the middle of a patch; read by the search alone.
         stride: only every so many corners, down and across, are wanted.
+        manner: how patches are put together.
         generator: decides which patches the components are made from, and where is searched.
     """
 
@@ -71,9 +79,11 @@ class Level:
         depth: torch.Tensor,
         hints: torch.Tensor,
         stride: int,
+        manner: Manner,
         generator: torch.Generator,
     ):
-        self.image, self.known, self.hints, self.stride, self.generator = image, known, hints, stride, generator
+        self.image, self.known, self.hints, self.stride = image, known, hints, stride
+        self.manner, self.generator = manner, generator
         self.device = image.device
         self.height, self.width = known.shape
         self.rows, self.columns = self.height - PATCH + 1, self.width - PATCH + 1
@@ -87,7 +97,8 @@ class Level:
         reached = F.pad(_any_in_patches(hole), (PATCH - 1,) * 4)
         self.pixels = torch.nonzero((_any_in_patches(reached) & ~known).flatten())[:, 0]
         middle = depth[PATCH // 2 :, PATCH // 2 :][: self.rows, : self.columns].flatten()[self.targets]
-        self.confidence = (DECAY**-middle).clamp(min=LEAST_CONFIDENCE)
+        self.confidence = -middle * math.log(DECAY)  # logarithms
+        self.confidence.clamp_(min=math.log(LEAST_CONFIDENCE))
         self.colours = image[0].flatten(1).T.contiguous()  # (pixels, 3)
 
     def _on_lattice(self, corners: int) -> torch.Tensor:
@@ -168,21 +179,41 @@ class Level:
         costs = torch.cat([one.values for one in found]) + wanted.square().sum(1)
         return sources[torch.cat([one.indices for one in found])], costs.clamp(min=0)
 
+    @cached_property
+    def beside(self) -> torch.Tensor:
+        """The numbers, among `targets`, of each one's four neighbours, (4, targets); -1 where there is none."""
+        return torch.stack([self._neighbour(dy * self.stride, dx * self.stride) for dy, dx in NEIGHBOURS])
+
+    def _neighbour(self, dy: int, dx: int) -> torch.Tensor:
+        top, left = self.split(self.targets)
+        y, x = top + dy, left + dx
+        valid = (y >= 0) & (y < self.rows) & (x >= 0) & (x < self.columns)
+        return torch.where(valid, self.number[torch.where(valid, y * self.columns + x, 0)], -1)
+
+    def _agreeing(self, offered: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """How many neighbours' choices lie as far from them as what is offered, that is in the same piece."""
+        ways = sources - self.targets
+        same = ways[self.beside.clamp(min=0)] == offered - self.targets
+        return (same & (self.beside >= 0)).sum(0)
+
     def improved(
         self, wanted: torch.Tensor, sources: torch.Tensor, distances: tuple[int, ...]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Better choices than `sources` for wanted patches of the given features, and their costs.
 
+        What a choice costs is less by what it is worth that neighbours go on in the same piece (`Manner.coherence`).
+
         `distances`: from how far, in wanted patches, neighbours' choices are tried.
         """
-        top, left = self.split(self.targets)
         costs = (wanted - self.features.index_select(0, sources)).square().sum(1)
+        worth = self.manner.coherence * costs.mean()
 
-        def tried(y, x, valid, sources, costs, bonus=1.0):
+        def tried(y, x, valid, sources, costs):
             valid = valid & (y >= 0) & (y < self.rows) & (x >= 0) & (x < self.columns)
             offered = torch.where(valid, y * self.columns + x, 0)
             cost = (wanted - self.features.index_select(0, offered)).square().sum(1)
-            better = valid & self.usable[offered] & (cost < bonus * costs)
+            gain = worth * (self._agreeing(offered, sources) - self._agreeing(sources, sources))
+            better = valid & self.usable[offered] & (cost - gain < costs)
             return torch.where(better, offered, sources), torch.where(better, cost, costs)
 
         every = torch.ones_like(sources, dtype=torch.bool)
@@ -191,31 +222,31 @@ class Level:
             off = torch.randint(-radius, radius + 1, size, generator=self.generator, device=self.generator.device)
             y, x = self.split(sources)
             sources, costs = tried(y + off[0].to(self.device), x + off[1].to(self.device), every, sources, costs)
-        for distance in distances:
-            step = distance * self.stride
-            for dy, dx in ((0, step), (0, -step), (step, 0), (-step, 0)):
-                y, x = top + dy, left + dx
-                valid = (y >= 0) & (y < self.rows) & (x >= 0) & (x < self.columns)
-                neighbour = self.number[torch.where(valid, y * self.columns + x, 0)]
-                y, x = self.split(sources[neighbour.clamp(min=0)])
-                sources, costs = tried(y - dy, x - dx, valid & (neighbour >= 0), sources, costs, COHERENCE)
+        top, left = self.split(self.targets)
+        is_white = (torch.div(top, self.stride, rounding_mode="floor") + left // self.stride) % 2 == 0
+        for step in (distance * self.stride for distance in distances):
+            for dy, dx in ((down * step, right * step) for down, right in NEIGHBOURS):
+                neighbour = self._neighbour(dy, dx)
+                for turn in (is_white, ~is_white):  # as on a chessboard: neighbours that decide at once would swap
+                    y, x = self.split(sources[neighbour.clamp(min=0)])
+                    sources, costs = tried(y - dy, x - dx, turn & (neighbour >= 0), sources, costs)
         return sources, costs
 
     # Voting
 
     def voted(self, sources: torch.Tensor, costs: torch.Tensor) -> torch.Tensor:
         """The picture, like `image`, in which the chosen patches have said what the hole looks like."""
-        weights = torch.exp(-costs / (TOLERANCE * costs.mean().clamp(min=1e-8))).clamp(min=1e-6) * self.confidence
+        weights = self.confidence - costs / (self.manner.tolerance * costs.mean().clamp(min=1e-8))  # logarithms
         top, left = self.split(sources)
         corners = top * self.width + left
         colours = self.colours.clone()
         for part in self.pixels.split(HELD // 2 ** (2 + PATCH // self.stride)):
             voters, steps = self._voters(part)
-            weight = torch.where(voters >= 0, weights[voters.clamp(min=0)], 0)
-            total = weight.sum(1, keepdim=True)
+            covering = voters >= 0
+            weight = torch.where(covering, weights[voters.clamp(min=0)], -torch.inf)
             votes = self.colours.index_select(0, (corners[voters.clamp(min=0)] + steps).flatten())
-            said = torch.bmm((weight / total.clamp(min=1e-30))[:, None], votes.view(*voters.shape, 3))[:, 0]
-            colours[part] = torch.where(total > 0, said, colours[part])
+            said = torch.bmm(torch.softmax(weight, 1)[:, None], votes.view(*voters.shape, 3))[:, 0]
+            colours[part] = torch.where(covering.any(1, keepdim=True), said, colours[part])
         return colours.T.reshape(self.image.shape)
 
     def _voters(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

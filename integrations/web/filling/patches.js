@@ -8,12 +8,11 @@ const HALF = PATCH >> 1;
 const LENGTH = 3 * PATCH ** 2; // numbers in a patch
 const COMPONENTS = 16;
 const SAMPLE = 500; // half as many as in Python: as good, and the components take much of the time
-const TOLERANCE = 0.7;
 const DECAY = 1.6;
 const LEAST_CONFIDENCE = 1e-4;
 const NEAREST_AMONG = 2 ** 12;
-const COHERENCE = 1.2;
 const RADII = [8, 3, 1];
+const NEIGHBOURS = [[0, 1], [0, -1], [1, 0], [-1, 0]];
 
 /**
  * The picture at one scale: patches that may be copied (`sources`), and patches that are wanted because they touch the
@@ -35,10 +34,12 @@ export class Level {
    * @param depth grid: how far each place is from known ones, in its own pixels; of any size
    * @param hints grid: what else is compared, at the middle of a patch; of any size
    * @param stride only every so many corners, down and across, are wanted
+   * @param manner [coherence, tolerance]: how patches are put together
    * @param random a function that gives numbers from 0 to 1
    */
-  constructor({ image, known, hole, depth, hints, stride, random }) {
+  constructor({ image, known, hole, depth, hints, stride, manner, random }) {
     Object.assign(this, { image, known, hints, stride });
+    [this.coherence, this.tolerance] = manner;
     this.#random = random;
     this.rows = image.height - PATCH + 1;
     this.columns = image.width - PATCH + 1;
@@ -52,7 +53,16 @@ export class Level {
     this.targets = numbersOf(wanted);
     this.number = new Int32Array(count).fill(-1);
     this.targets.forEach((target, number) => (this.number[target] = number));
+    this.beside = NEIGHBOURS.map(([dy, dx]) => this.#neighbours(dy * stride, dx * stride));
     this.confidence = this.#confidences(depth);
+  }
+
+  /** The number, among `targets`, of each one's neighbour so far away; -1 where there is none. */
+  #neighbours(dy, dx) {
+    return this.targets.map((target) => {
+      const [top, left] = this.split(target);
+      return this.#isInside(top + dy, left + dx) ? this.number[target + dy * this.columns + dx] : -1;
+    });
   }
 
   #isOnLattice(patch) {
@@ -224,53 +234,68 @@ export class Level {
     return { sources, costs };
   }
 
-  /** Better choices for wanted patches; `reaches`: from how far, in wanted patches, neighbours' choices are tried. */
+  /**
+   * Better choices for wanted patches; it is worth something that neighbours go on in the same piece of the picture.
+   * `reaches`: from how far, in wanted patches, neighbours' choices are tried.
+   */
   improved(wanted, { sources }, reaches) {
     const chosen = { sources: sources.slice(), costs: new Float32Array(sources.length) };
     sources.forEach((source, at) => (chosen.costs[at] = this.#cost(wanted, at * this.size, source, Infinity)));
-    for (const radius of RADII) this.#searchAround(wanted, chosen, radius);
+    const worth = this.coherence * mean(chosen.costs);
+    for (const radius of RADII) this.#searchAround(wanted, chosen, radius, worth);
     for (const reach of reaches) {
-      const step = reach * this.stride;
-      this.#askNeighbours(wanted, chosen, 0, step);
-      this.#askNeighbours(wanted, chosen, 0, -step);
-      this.#askNeighbours(wanted, chosen, step, 0);
-      this.#askNeighbours(wanted, chosen, -step, 0);
+      for (const [dy, dx] of NEIGHBOURS) {
+        this.#askNeighbours(wanted, chosen, dy * reach * this.stride, dx * reach * this.stride, worth);
+      }
     }
     return chosen;
   }
 
-  #searchAround(wanted, chosen, radius) {
+  #searchAround(wanted, chosen, radius, worth) {
     const off = () => Math.floor(this.#random() * (2 * radius + 1)) - radius;
     for (let at = 0; at < chosen.sources.length; at++) {
       const [row, column] = this.split(chosen.sources[at]);
-      this.#try(wanted, chosen, at, row + off(), column + off(), 1);
+      this.#try(wanted, chosen, at, row + off(), column + off(), worth);
     }
   }
 
-  #askNeighbours(wanted, chosen, dy, dx) {
-    const before = chosen.sources.slice(); // all ask at once: no choice is handed on along a whole row
-    for (let at = 0; at < before.length; at++) {
-      const [top, left] = this.split(this.targets[at]);
-      const [y, x] = [top + dy, left + dx];
-      const neighbour = this.#isInside(y, x) ? this.number[y * this.columns + x] : -1;
-      if (neighbour < 0) continue;
-      const [row, column] = this.split(before[neighbour]);
-      this.#try(wanted, chosen, at, row - dy, column - dx, COHERENCE);
+  #askNeighbours(wanted, chosen, dy, dx, worth) {
+    const neighbours = this.#neighbours(dy, dx);
+    for (const turn of [0, 1]) { // as on a chessboard: no choice is handed on along a whole row
+      for (let at = 0; at < neighbours.length; at++) {
+        const [top, left] = this.split(this.targets[at]);
+        const isWhite = (Math.floor(top / this.stride) + Math.floor(left / this.stride)) % 2 === 0;
+        if (neighbours[at] < 0 || isWhite === Boolean(turn)) continue;
+        const [row, column] = this.split(chosen.sources[neighbours[at]]);
+        this.#try(wanted, chosen, at, row - dy, column - dx, worth);
+      }
     }
+  }
+
+  /** How many neighbours' choices lie as far from them as a patch from the wanted one. */
+  #agreeing(sources, at, patch) {
+    const way = patch - this.targets[at];
+    let count = 0;
+    for (const numbers of this.beside) {
+      const number = numbers[at];
+      if (number >= 0 && sources[number] - this.targets[number] === way) count++;
+    }
+    return count;
   }
 
   #isInside(row, column) {
     return row >= 0 && row < this.rows && column >= 0 && column < this.columns;
   }
 
-  #try(wanted, chosen, at, row, column, bonus) {
+  #try(wanted, chosen, at, row, column, worth) {
     const patch = row * this.columns + column;
-    if (!this.#isInside(row, column) || !this.usable[patch] || patch === chosen.sources[at]) return;
-    const most = bonus * chosen.costs[at];
+    const { sources, costs } = chosen;
+    if (!this.#isInside(row, column) || !this.usable[patch] || patch === sources[at]) return;
+    const most = costs[at] + worth * (this.#agreeing(sources, at, patch) - this.#agreeing(sources, at, sources[at]));
     const cost = this.#cost(wanted, at * this.size, patch, most);
     if (cost >= most) return;
-    chosen.sources[at] = patch;
-    chosen.costs[at] = cost;
+    sources[at] = patch;
+    costs[at] = cost;
   }
 
   // Voting
@@ -279,11 +304,11 @@ export class Level {
   voted({ sources, costs }) {
     const { width } = this.image;
     const colours = this.image.values;
-    const scale = -1 / (TOLERANCE * Math.max(1e-8, mean(costs)));
-    const sums = new Float32Array(colours.length);
-    const totals = new Float32Array(colours.length / 3);
+    const scale = -1 / (this.tolerance * Math.max(1e-8, mean(costs)));
+    const sums = new Float64Array(colours.length); // weights may be as small as the costs are large
+    const totals = new Float64Array(colours.length / 3);
     sources.forEach((source, at) => {
-      const weight = Math.max(1e-6, Math.exp(costs[at] * scale)) * this.confidence[at];
+      const weight = Math.max(1e-300, Math.exp(costs[at] * scale) * this.confidence[at]);
       const [top, left] = this.split(source);
       const [toTop, toLeft] = this.split(this.targets[at]);
       for (let row = 0; row < PATCH; row++) {

@@ -8,6 +8,8 @@ const RATIO = 1.4;
 const ROUNDS = [3, 2];
 const [FIRST_STRIDE, STRIDE] = [2, 3];
 const WORK = 1.5;
+const SURE_SCALE = 0.6;
+const [SURE, UNSURE] = [[0.5, 0.2], [0.1, 0.7]]; // coherence and tolerance
 const KNOWN_SHARE = 0.5;
 const LEAST_SOURCES = 64;
 const LARGEST_SEARCHED = 1_500_000; // less than in Python: browsers have less memory and time
@@ -106,6 +108,7 @@ class Frame {
     const { width, height } = picture;
     this.grey = isGrey(picture.values, known);
     this.picture = prepared(picture, hole, known, this.grey);
+    this.manner = first >= SURE_SCALE ? SURE : UNSURE;
     Object.assign(this, { hole, known, first, layers: layersOf(this.picture, hole, known) });
     const reduced = this.#reduced(first);
     const size = [reduced.image.width, reduced.image.height];
@@ -120,8 +123,8 @@ class Frame {
   }
 
   level(scale, stride, random) {
-    const { depth, hints } = this;
-    return new Level({ ...this.#reduced(scale), depth, hints, stride, random });
+    const { depth, hints, manner } = this;
+    return new Level({ ...this.#reduced(scale), depth, hints, stride, manner, random });
   }
 
   /** The fill made to agree with the network's completion near the rim. */
