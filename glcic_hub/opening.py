@@ -51,7 +51,7 @@ def open_image(source: str | os.PathLike | bytes, formats: Collection[str] | Non
     are left out.
 
     Raises:
-        CannotRead: it is above a limit, of a format that needs another package, or one that Pillow misreads.
+        CannotRead: it is above a limit, needs another package, or would be misread by Pillow.
         The other errors of `Image.open`.
     """
     with limits_told():

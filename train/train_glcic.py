@@ -16,6 +16,7 @@ loads.
 import argparse
 import contextlib
 import errno
+import gc
 import math
 import sys
 import time
@@ -390,7 +391,7 @@ def train(args: argparse.Namespace) -> None:
                 save(run)
             if stopped_by and not is_last:
                 break
-    end(run)
+        end(run)
     if stopped_by and progress.step < args.max_train_steps:
         raise Interrupted(stopped_by, progress.step)
 
@@ -403,6 +404,7 @@ def end(run: Run) -> None:
     """
     del run.players.network, run.players.discriminator
     run.accelerator.free_memory()
+    gc.collect()
     run.accelerator.end_training()
 
 

@@ -2,8 +2,8 @@
 
 The search is PatchMatch's (Barnes et al., SIGGRAPH 2009): a patch tries what its neighbours chose, moved along, and
 places near its own choice. Patches are compared by their principal components, together with values that are given
-for each place (`hints`), so that a comparison takes less than thirty numbers instead of 243. All patches try at once,
-which suits vector instructions and GPUs alike.
+for each place (`hints`), so that a comparison takes less than thirty numbers instead of 243. Half of the patches try at
+once, which suits vector instructions and GPUs alike; a choice is cheaper where neighbours continue the same piece.
 """
 
 import math
@@ -40,14 +40,15 @@ HELD = 2**22
 """Numbers held at once where patches are described and compared and votes are counted: it bounds the memory."""
 
 NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+"""Down and across, in wanted patches."""
 
 
 class Manner(NamedTuple):
     """How patches are put together.
 
     Attributes:
-        coherence: a neighbour that goes on in the same piece of the picture is worth so many times the mean cost.
-        tolerance: a patch that costs so many times the mean cost more than another one has 1/e of its vote.
+        coherence: how much it is worth, in mean costs, that one neighbour continues the same piece of the picture.
+        tolerance: a patch that costs so many mean costs more than another one has 1/e of its vote.
     """
 
     coherence: float
@@ -97,8 +98,7 @@ class Level:
         reached = F.pad(_any_in_patches(hole), (PATCH - 1,) * 4)
         self.pixels = torch.nonzero((_any_in_patches(reached) & ~known).flatten())[:, 0]
         middle = depth[PATCH // 2 :, PATCH // 2 :][: self.rows, : self.columns].flatten()[self.targets]
-        self.confidence = -middle * math.log(DECAY)  # logarithms
-        self.confidence.clamp_(min=math.log(LEAST_CONFIDENCE))
+        self.log_confidence = (-middle * math.log(DECAY)).clamp(min=math.log(LEAST_CONFIDENCE))
         self.colours = image[0].flatten(1).T.contiguous()  # (pixels, 3)
 
     def _on_lattice(self, corners: int) -> torch.Tensor:
@@ -191,9 +191,9 @@ class Level:
         return torch.where(valid, self.number[torch.where(valid, y * self.columns + x, 0)], -1)
 
     def _agreeing(self, offered: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """How many neighbours' choices lie as far from them as what is offered, that is in the same piece."""
-        ways = sources - self.targets
-        same = ways[self.beside.clamp(min=0)] == offered - self.targets
+        """How many neighbours' choices are displaced by as much as what is offered: the same piece goes on there."""
+        displacements = sources - self.targets
+        same = displacements[self.beside.clamp(min=0)] == offered - self.targets
         return (same & (self.beside >= 0)).sum(0)
 
     def improved(
@@ -201,7 +201,8 @@ class Level:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Better choices than `sources` for wanted patches of the given features, and their costs.
 
-        What a choice costs is less by what it is worth that neighbours go on in the same piece (`Manner.coherence`).
+        Each neighbour that continues the same piece makes a choice cheaper (`Manner.coherence`); the costs that are
+        returned are without that.
 
         `distances`: from how far, in wanted patches, neighbours' choices are tried.
         """
@@ -223,29 +224,29 @@ class Level:
             y, x = self.split(sources)
             sources, costs = tried(y + off[0].to(self.device), x + off[1].to(self.device), every, sources, costs)
         top, left = self.split(self.targets)
-        is_white = (torch.div(top, self.stride, rounding_mode="floor") + left // self.stride) % 2 == 0
+        is_white = (top // self.stride + left // self.stride) % 2 == 0
         for step in (distance * self.stride for distance in distances):
             for dy, dx in ((down * step, right * step) for down, right in NEIGHBOURS):
                 neighbour = self._neighbour(dy, dx)
-                for turn in (is_white, ~is_white):  # as on a chessboard: neighbours that decide at once would swap
+                for colour in (is_white, ~is_white):  # as on a chessboard: whom a choice is to agree with keeps still
                     y, x = self.split(sources[neighbour.clamp(min=0)])
-                    sources, costs = tried(y - dy, x - dx, turn & (neighbour >= 0), sources, costs)
+                    sources, costs = tried(y - dy, x - dx, colour & (neighbour >= 0), sources, costs)
         return sources, costs
 
     # Voting
 
     def voted(self, sources: torch.Tensor, costs: torch.Tensor) -> torch.Tensor:
         """The picture, like `image`, in which the chosen patches have said what the hole looks like."""
-        weights = self.confidence - costs / (self.manner.tolerance * costs.mean().clamp(min=1e-8))  # logarithms
+        log_weights = self.log_confidence - costs / (self.manner.tolerance * costs.mean().clamp(min=1e-8))
         top, left = self.split(sources)
         corners = top * self.width + left
         colours = self.colours.clone()
         for part in self.pixels.split(HELD // 2 ** (2 + PATCH // self.stride)):
             voters, steps = self._voters(part)
             covering = voters >= 0
-            weight = torch.where(covering, weights[voters.clamp(min=0)], -torch.inf)
+            weights = torch.softmax(torch.where(covering, log_weights[voters.clamp(min=0)], -torch.inf), 1)
             votes = self.colours.index_select(0, (corners[voters.clamp(min=0)] + steps).flatten())
-            said = torch.bmm(torch.softmax(weight, 1)[:, None], votes.view(*voters.shape, 3))[:, 0]
+            said = torch.bmm(weights[:, None], votes.view(*voters.shape, 3))[:, 0]
             colours[part] = torch.where(covering.any(1, keepdim=True), said, colours[part])
         return colours.T.reshape(self.image.shape)
 

@@ -35,8 +35,14 @@ class Examples:
 
     def prepare(self) -> None:
         """Complete them all now, in the background."""
-        # Not a daemon: an interpreter that ends below a thread inside torch aborts.
-        threading.Thread(target=lambda: [self._completed(name) for name in PHOTOS]).start()
+
+        def complete() -> None:
+            for name in PHOTOS:
+                if threading.main_thread().is_alive():  # or the program ends
+                    self._completed(name)
+
+        # Not a daemon: Python aborts if it ends while a thread is inside torch.
+        threading.Thread(target=complete).start()
 
     def open(self, name: str) -> tuple[Photo, Version]:
         """A new photo for a visitor, with its first version."""

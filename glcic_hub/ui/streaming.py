@@ -49,13 +49,16 @@ async def _lines(work: Callable[[Say], dict[str, Any]]) -> AsyncIterator[str]:
     def put(message: dict[str, Any], is_last: bool = False) -> None:
         if gone.is_set() or loop.is_closed():
             raise Stopped
-        loop.call_soon_threadsafe(messages.put_nowait, (message, is_last))
+        try:
+            loop.call_soon_threadsafe(messages.put_nowait, (message, is_last))
+        except RuntimeError as closed:  # meanwhile
+            raise Stopped from closed
 
     def run() -> None:
         with suppress(Stopped):
             put(_outcome(work, put), is_last=True)
 
-    # Not a daemon: an interpreter that ends below a thread inside torch aborts. Its next word ends the thread.
+    # Not a daemon: Python aborts if it ends while a thread is inside torch. The next thing that the work says ends it.
     threading.Thread(target=run).start()
     message, is_last = {"share": 0.0}, False
     try:

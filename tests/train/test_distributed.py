@@ -63,11 +63,11 @@ LEAVING = """
 import gc
 from accelerate import Accelerator
 from torch.nn.parallel import DistributedDataParallel
-original = Accelerator.end_training
+end_training = Accelerator.end_training
 def leave(self):
     left = sum(isinstance(each, DistributedDataParallel) for each in gc.get_objects())
     print(f"leaves with {left} networks")
-    original(self)
+    end_training(self)
 Accelerator.end_training = leave
 """
 
@@ -81,7 +81,7 @@ def torchrun(script: Path, code: str, options: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def in_two_processes(code: str, options: list[str], succeed: bool = True) -> str:
+def in_two_processes(code: str, options: list[str], status: int = 0) -> str:
     """The same as `torchrun`, which takes seconds to start, does it; returns what both processes said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -92,8 +92,12 @@ def in_two_processes(code: str, options: list[str], succeed: bool = True) -> str
         TrainingProcess(code, options, threads=1, environment=variables | {"RANK": rank, "LOCAL_RANK": rank})
         for rank in ("0", "1")
     ]
-    ends = [process.end() for process in processes]
-    assert all((status == 0) == succeed for status, _ in ends), ends
+    try:
+        ends = [process.end() for process in processes]
+    finally:
+        for process in processes:
+            process.process.kill()
+    assert [found for found, _ in ends] == [status, status], ends
     return "".join(said for _, said in ends)
 
 
@@ -119,7 +123,7 @@ def stopped(data, tmp_path_factory) -> tuple[Path, str]:
     """The same run, but one of the processes gets a signal in phase 1; and what both of them said."""
     folder = tmp_path_factory.mktemp("stopped")
     options = options_for(data, folder / "run", *OPTIONS, "--checkpointing_steps", "99")
-    return folder / "run", in_two_processes(SIGNALLED, options, succeed=False)
+    return folder / "run", in_two_processes(SIGNALLED, options, status=143)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +164,7 @@ def test_the_penalty_of_two_processes_is_the_mean_of_theirs(tiny_pictures, tmp_p
 @pytest.mark.parametrize("signalled", [False, True])
 def test_no_network_is_left_when_processes_part(tiny_pictures, tmp_path, signalled):
     code = LEAVING + SIGNALLED if signalled else LEAVING
-    said = in_two_processes(code, options_for(tiny_pictures, tmp_path / "run"), succeed=not signalled)
+    said = in_two_processes(code, options_for(tiny_pictures, tmp_path / "run"), status=143 if signalled else 0)
     assert said.count("leaves with 0 networks") == 2, said
 
 

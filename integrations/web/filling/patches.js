@@ -235,7 +235,7 @@ export class Level {
   }
 
   /**
-   * Better choices for wanted patches; it is worth something that neighbours go on in the same piece of the picture.
+   * Better choices for wanted patches; each neighbour that continues the same piece makes a choice cheaper.
    * `reaches`: from how far, in wanted patches, neighbours' choices are tried.
    */
   improved(wanted, { sources }, reaches) {
@@ -261,24 +261,25 @@ export class Level {
 
   #askNeighbours(wanted, chosen, dy, dx, worth) {
     const neighbours = this.#neighbours(dy, dx);
-    for (const turn of [0, 1]) { // as on a chessboard: no choice is handed on along a whole row
+    for (const white of [true, false]) { // as on a chessboard: whom a choice is to agree with keeps still
+      const before = chosen.sources.slice(); // no choice is handed on along a whole row
       for (let at = 0; at < neighbours.length; at++) {
         const [top, left] = this.split(this.targets[at]);
         const isWhite = (Math.floor(top / this.stride) + Math.floor(left / this.stride)) % 2 === 0;
-        if (neighbours[at] < 0 || isWhite === Boolean(turn)) continue;
-        const [row, column] = this.split(chosen.sources[neighbours[at]]);
+        if (neighbours[at] < 0 || isWhite !== white) continue;
+        const [row, column] = this.split(before[neighbours[at]]);
         this.#try(wanted, chosen, at, row - dy, column - dx, worth);
       }
     }
   }
 
-  /** How many neighbours' choices lie as far from them as a patch from the wanted one. */
+  /** How many neighbours' choices are displaced from them by as much as a patch: the same piece goes on. */
   #agreeing(sources, at, patch) {
-    const way = patch - this.targets[at];
+    const displacement = patch - this.targets[at];
     let count = 0;
     for (const numbers of this.beside) {
       const number = numbers[at];
-      if (number >= 0 && sources[number] - this.targets[number] === way) count++;
+      if (number >= 0 && sources[number] - this.targets[number] === displacement) count++;
     }
     return count;
   }
@@ -292,6 +293,7 @@ export class Level {
     const { sources, costs } = chosen;
     if (!this.#isInside(row, column) || !this.usable[patch] || patch === sources[at]) return;
     const most = costs[at] + worth * (this.#agreeing(sources, at, patch) - this.#agreeing(sources, at, sources[at]));
+    if (most <= 0) return;
     const cost = this.#cost(wanted, at * this.size, patch, most);
     if (cost >= most) return;
     sources[at] = patch;
@@ -305,7 +307,7 @@ export class Level {
     const { width } = this.image;
     const colours = this.image.values;
     const scale = -1 / (this.tolerance * Math.max(1e-8, mean(costs)));
-    const sums = new Float64Array(colours.length); // weights may be as small as the costs are large
+    const sums = new Float64Array(colours.length); // double precision: weights go down to 1e-300
     const totals = new Float64Array(colours.length / 3);
     sources.forEach((source, at) => {
       const weight = Math.max(1e-300, Math.exp(costs[at] * scale) * this.confidence[at]);

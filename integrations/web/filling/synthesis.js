@@ -37,7 +37,7 @@ const [RETURN_BLUR, LEAST_RETURN_BLUR, RETURN_DEPTH] = [0.5, 1.3, 6.4];
 export function synthesised(picture, hole, known, scale, random, progress) {
   if (Math.min(picture.width, picture.height) < PATCH + 2 || !hole.includes(1) || !known.includes(1)) return null;
   const scales = scalesFrom(Math.min(scale, Math.sqrt(LARGEST_SEARCHED / (picture.width * picture.height))));
-  const frame = new Frame(picture, hole, known, scales[0]);
+  const frame = new Frame(picture, hole, known, scales[0], scale >= SURE_SCALE ? SURE : UNSURE);
   const works = scales.map((at) => at ** WORK);
   const whole = works.reduce((sum, work) => sum + work, works.at(-1)); // what is left after the last one takes as long
   let done = 0;
@@ -104,12 +104,11 @@ function carried(old, before, level) {
 
 /** A hole with its surroundings, at every scale; the arguments are those of `synthesised`. */
 class Frame {
-  constructor(picture, hole, known, first) {
+  constructor(picture, hole, known, first, manner) {
     const { width, height } = picture;
     this.grey = isGrey(picture.values, known);
     this.picture = prepared(picture, hole, known, this.grey);
-    this.manner = first >= SURE_SCALE ? SURE : UNSURE;
-    Object.assign(this, { hole, known, first, layers: layersOf(this.picture, hole, known) });
+    Object.assign(this, { hole, known, first, manner, layers: layersOf(this.picture, hole, known) });
     const reduced = this.#reduced(first);
     const size = [reduced.image.width, reduced.image.height];
     this.depth = grid(...size, 1, distances(reduced.known, ...size));
