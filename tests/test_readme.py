@@ -110,8 +110,11 @@ def test_the_judges_counts_are_in_their_record():
     assert "by vision models and not by people" in text and "no people" in judged["judges"]
     assert f"before the network alone on {before['network']} of 48, before MI-GAN on {before['mi-gan']}, and" in text
     assert f"before PatchMatch on {before['patchmatch']} " in text
-    ranks = judged["removals"]["mean_rank"]
-    assert min(ranks, key=ranks.get) == "patchmatch" and "first in rank on the removals" in text
+    firsts = [min(one["mean_rank"], key=one["mean_rank"].get) for one in sets]
+    assert firsts == ["patchmatch", "patches"] and "PatchMatch is first in rank on the removals" in text
+    removals, squares = (one["patches_before"]["patchmatch"] for one in sets)
+    assert f"ours is first in rank and comes before PatchMatch on {squares} of 24" in text
+    assert f"ours comes before it on {removals} of 24" in text
 
 
 def test_the_seconds_of_patches_are_in_the_record():
