@@ -48,10 +48,13 @@ and 3 is 1 % worse in L1, 4 and 4 is 3 % worse."""
 SURE_SCALE = 0.6
 """A hole that the network saw at this scale or above is small enough for its surroundings to decide."""
 
-SURE, UNSURE = Manner(coherence=0.5, tolerance=0.2), Manner(coherence=0.1, tolerance=0.7)
-"""How patches are put together in such holes and in larger ones. On brush strokes the first one has more texture (0.76
-of the surroundings' strength instead of 0.65) and 0.8 % less feature distance, for 3.5 % more L1. In large squares,
-where pieces break, it has 0.7 % more feature distance and 2.4 % more L1."""
+SURE = Manner(coherence=0.5, tolerance=0.2)
+"""How patches are put together in such holes. Brush strokes have more texture with it than with `UNSURE` (0.76 of the
+surroundings' strength instead of 0.65) and 0.8 % less feature distance, for 3.5 % more L1."""
+
+UNSURE = Manner(coherence=0.1, tolerance=0.7)
+"""How they are in larger ones, where pieces break: with `SURE` squares have 0.7 % more feature distance and 2.4 % more
+L1."""
 
 KNOWN_SHARE = 0.5
 """A pixel of a coarse scale is known if this share of it is: so the hole's rim stays near. 0.99 was 1 % worse."""
