@@ -86,7 +86,9 @@ def test_a_tar_file_that_is_cut_off_is_a_problem_and_its_beginning_is_used(tmp_p
     assert len(found.problems) == 1 and "cut off or damaged" in found.problems[0][1]
 
 
-@pytest.mark.parametrize("data", [b"", b"no tar file" * 100, gzip.compress(tar_of("a.png"))])
+@pytest.mark.parametrize(
+    "data", [b"", b"no tar file" * 100, gzip.compress(tar_of("a.png"))], ids=["empty", "text", "packed"]
+)
 def test_what_is_no_plain_tar_file_is_refused(tmp_path, data):
     (tmp_path / "shard.tar").write_bytes(data)
     with pytest.raises(ValueError, match="neither a folder nor an uncompressed tar file"):
