@@ -6,6 +6,8 @@ so that a patch must fit its place as well as its neighbours. It is smooth itsel
 so each place also has a texture to be expected there: how strongly neighbouring pixels differ where the surroundings
 have its colour (an idea of Newson et al.: "Video inpainting of complex scenes", SIAM J. Imaging Sci. 2014).
 
+At the image's own scale the patches say from where to copy, and `montage.py` makes the hole of large pieces.
+
 `synthesise_frame` does that for a hole of any shape, however large, and leaves those to the network that are thinner
 than `LEAST_THICKNESS`.
 """
@@ -19,7 +21,8 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from glcic_hub.filling.holes import Box, Frame, Hole, grown, inside, tiles
-from glcic_hub.filling.patches import HELD, PATCH, Level, Manner
+from glcic_hub.filling.montage import assembled
+from glcic_hub.filling.patches import HELD, PATCH, Level
 from glcic_hub.filling.progress import Progress, part_of, unseen
 
 LEAST_THICKNESS = 3
@@ -44,17 +47,6 @@ FIRST_STRIDE = 2
 STRIDE = 3
 """Likewise at the others: with fewer votes for a pixel the fill is sharper and the search faster. On brush strokes 3
 and 3 is 1 % worse in L1, 4 and 4 is 3 % worse."""
-
-SURE_SCALE = 0.6
-"""A hole that the network saw at this scale or above is small enough for its surroundings to decide."""
-
-SURE = Manner(coherence=0.5, tolerance=0.2)
-"""How patches are put together in such holes. Brush strokes have more texture with it than with `UNSURE` (0.75 of the
-surroundings' strength instead of 0.67) and 0.7 % less feature distance, for 2.2 % more L1."""
-
-UNSURE = Manner(coherence=0.1, tolerance=0.7)
-"""How they are in larger ones, where pieces break: with `SURE` squares have 0.7 % more feature distance and 2.4 % more
-L1."""
 
 KNOWN_SHARE = 0.5
 """A pixel of a coarse scale is known if this share of it is: so the hole's rim stays near. 0.99 was 1 % worse."""
@@ -222,8 +214,7 @@ def _synthesised(
 ) -> np.ndarray | None:
     """The fill, float32 (H, W, 3), used in the hole alone; None where too little is known."""
     scales = _scales(min(scale, math.sqrt(LARGEST_SEARCHED / hole.size)))
-    manner = SURE if scale >= SURE_SCALE else UNSURE
-    frame = _Frame(picture, hole, known, scales[0], manner, device)
+    frame = _Frame(picture, hole, known, scales[0], device)
     former = None
     works = [at**WORK for at in scales]
     whole = sum(works) + works[-1]  # what is left to do after the last scale takes as long as it
@@ -248,7 +239,7 @@ def _synthesised(
             current = level.voted(sources, costs)
             shown((turn + 2) / (rounds + 1))
         former = level, sources, costs
-    finished = frame.finished(current)
+    finished = frame.finished(assembled(level, frame.hole[0, 0] > 0, sources, current))
     progress(1)
     return finished
 
@@ -264,7 +255,6 @@ class _Frame:
     Args:
         picture, hole, known: as in `synthesise`.
         first: the first scale.
-        manner: how patches are put together.
         device: where to compute.
     """
 
@@ -274,7 +264,6 @@ class _Frame:
         hole: np.ndarray,
         known: np.ndarray,
         first: float,
-        manner: Manner,
         device: torch.device | str,
     ):
         self.grey = not np.ptp(picture[known], axis=1).any()
@@ -286,7 +275,7 @@ class _Frame:
             picture = picture[tuple(nearest)]
         self.picture = torch.tensor(picture, dtype=torch.float32, device=device).permute(2, 0, 1)[None]
         self.hole, self.known = (torch.tensor(where, device=device)[None, None].float() for where in (hole, known))
-        self.first, self.manner = first, manner
+        self.first = first
         image, first_hole, self.first_known = self._reduced(first)
         depth = ndimage.distance_transform_edt(~self.first_known.cpu().numpy())
         self.depth = torch.tensor(depth, dtype=torch.float32, device=device)[None, None]
@@ -304,7 +293,7 @@ class _Frame:
         size = known.shape
         depth = _resized(self.depth, size)[0, 0] * (size[0] / self.depth.shape[2])
         hints = _resized(self.hints, size) if self.may_search(scale) else self.hints
-        return Level(image, known, hole, depth, hints, stride, self.manner, generator)
+        return Level(image, known, hole, depth, hints, stride, generator)
 
     def finished(self, current: torch.Tensor) -> np.ndarray:
         """The fill made to agree with the network's completion near the rim, float32 (H, W, 3)."""

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import data
 
 from glcic_hub.export import view
-from glcic_hub.filling import colours, patches, plain, rim, synthesis
+from glcic_hub.filling import colours, montage, patches, pieces, plain, propagation, rim, synthesis
 from glcic_hub.filling.grids import dilated
 from glcic_hub.filling.holes import Frame
 from tests.export.conftest import WEB, box, frames_of, with_doubted
@@ -212,6 +212,9 @@ def test_metadata_are_read(browser, site, graph):
     [
         (patches, ["patches"]),
         (synthesis, ["patches", "synthesis", "texture"]),
+        (montage, ["montage"]),
+        (pieces, ["pieces"]),
+        (propagation, ["propagation"]),
         (rim, ["rim"]),
         (plain, ["plain"]),
         (colours, ["colours"]),

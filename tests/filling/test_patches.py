@@ -5,12 +5,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from glcic_hub.filling import synthesis
-from glcic_hub.filling.patches import PATCH, Level, Manner
-from glcic_hub.filling.synthesis import SURE, SURE_SCALE, UNSURE, synthesise
+from glcic_hub.filling import patches
+from glcic_hub.filling.patches import PATCH, Level
 
 
-def level_of(manner: Manner, size: tuple[int, int] = (48, 60), stride: int = 3) -> Level:
+def level_of(size: tuple[int, int] = (48, 60), stride: int = 3) -> Level:
     """Noise with a hole in it."""
     noise = np.random.default_rng(0).random((3, *size), np.float32)
     known = torch.ones(size, dtype=torch.bool)
@@ -18,7 +17,7 @@ def level_of(manner: Manner, size: tuple[int, int] = (48, 60), stride: int = 3) 
     depth = torch.from_numpy(ndimage.distance_transform_edt(~known.numpy()).astype(np.float32))
     hints = torch.zeros(1, 1, *size)
     image = torch.from_numpy(ndimage.gaussian_filter(noise, (0, 1, 1)))[None]
-    return Level(image, known, ~known, depth, hints, stride, manner, torch.Generator().manual_seed(0))
+    return Level(image, known, ~known, depth, hints, stride, torch.Generator().manual_seed(0))
 
 
 def improved(level: Level) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -43,10 +42,11 @@ def neighbours_in_the_same_piece(level: Level, sources: torch.Tensor) -> int:
     return count
 
 
-def test_coherence_joins_pieces_at_the_cost_of_likeness():
+def test_coherence_joins_pieces_at_the_cost_of_likeness(monkeypatch):
     found = []
     for coherence in (0.0, 0.5, 5.0):
-        level = level_of(Manner(coherence, 0.7))
+        monkeypatch.setattr(patches, "COHERENCE", coherence)
+        level = level_of()
         _, sources, costs = improved(level)
         found.append((neighbours_in_the_same_piece(level, sources), costs.mean()))
     joined, costs = zip(*found)
@@ -55,8 +55,9 @@ def test_coherence_joins_pieces_at_the_cost_of_likeness():
 
 
 @pytest.mark.parametrize("coherence", [0.0, 0.5])
-def test_choices_are_known_patches_with_their_own_costs(coherence):
-    level = level_of(Manner(coherence, 0.7))
+def test_choices_are_known_patches_with_their_own_costs(monkeypatch, coherence):
+    monkeypatch.setattr(patches, "COHERENCE", coherence)
+    level = level_of()
     wanted, sources, costs = improved(level)
     assert level.usable[sources].all()
     torch.testing.assert_close(costs, (wanted - level.features[sources]).square().sum(1))
@@ -65,8 +66,7 @@ def test_choices_are_known_patches_with_their_own_costs(coherence):
 @pytest.mark.parametrize("height", [47, 48, 49])
 def test_neighbours_are_of_the_other_colour(height):
     """Also at the picture's border, where the last corner need not be a multiple of the stride."""
-    size = (height, 60)
-    level = level_of(SURE, size)
+    level = level_of((height, 60))
     rows, columns = level.split(level.targets)
     colours = (rows // level.stride + columns // level.stride) % 2
     assert (level.beside >= 0).any(1).all()
@@ -75,8 +75,9 @@ def test_neighbours_are_of_the_other_colour(height):
         assert (colours[numbers[has_one].long()] != colours[has_one]).all()
 
 
-def test_the_cheaper_patch_wins_however_dear_all_are():
-    level = level_of(Manner(0.0, 1e-4), stride=1)
+def test_the_cheaper_patch_wins_however_dear_all_are(monkeypatch):
+    monkeypatch.setattr(patches, "TOLERANCE", 1e-4)
+    level = level_of(stride=1)
     sources = level.sources[:1].expand(len(level.targets)).clone()
     costs = torch.full((len(sources),), 1e6)
     cheap = len(sources) // 2
@@ -88,14 +89,3 @@ def test_the_cheaper_patch_wins_however_dear_all_are():
     copied = level.image[..., from_top : from_top + PATCH, from_left : from_left + PATCH]
     where = ~level.known[top : top + PATCH, left : left + PATCH]
     torch.testing.assert_close(placed[..., where], copied[..., where], atol=0.01, rtol=0)
-
-
-@pytest.mark.parametrize(("scale", "manner"), [(SURE_SCALE, SURE), (1.0, SURE), (SURE_SCALE - 0.01, UNSURE)])
-def test_holes_that_the_network_sees_small_hang_together_less(monkeypatch, scale, manner):
-    used = []
-    monkeypatch.setattr(synthesis, "Level", lambda *args: used.append(args[6]) or Level(*args))
-    picture = np.random.default_rng(0).random((40, 40, 3), np.float32)
-    hole = np.zeros((40, 40), bool)
-    hole[15:25, 15:25] = True
-    synthesise(picture, hole, ~hole, scale)
-    assert set(used) == {manner}

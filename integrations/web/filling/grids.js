@@ -56,6 +56,23 @@ function resizedRows({ width: former, height, channels, values }, width) {
   return result;
 }
 
+/** Read what a grid has at a place of another one that shows the same, bilinear; the border goes on beyond it. */
+export function readAt(of, row, column, { width: ownWidth, height: ownHeight }, to, at) {
+  const { width, height, channels, values } = of;
+  const y = Math.min(height - 1, Math.max(0, ((row + 0.5) * height) / ownHeight - 0.5));
+  const x = Math.min(width - 1, Math.max(0, ((column + 0.5) * width) / ownWidth - 0.5));
+  const [top, left] = [Math.floor(y), Math.floor(x)];
+  const [down, across] = [y - top, x - left];
+  const [below, right] = [Math.min(top + 1, height - 1), Math.min(left + 1, width - 1)];
+  const [a, b] = [(top * width + left) * channels, (top * width + right) * channels];
+  const [c, d] = [(below * width + left) * channels, (below * width + right) * channels];
+  for (let channel = 0; channel < channels; channel++) {
+    const upper = values[a + channel] * (1 - across) + values[b + channel] * across;
+    const lower = values[c + channel] * (1 - across) + values[d + channel] * across;
+    to[at + channel] = upper * (1 - down) + lower * down;
+  }
+}
+
 /** A new grid, blurred by a bell curve of this standard deviation; the border goes on beyond it. */
 export function blurred({ width, height, channels, values }, sigma) {
   const radius = Math.max(1, Math.floor(3 * sigma));

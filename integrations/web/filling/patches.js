@@ -2,6 +2,7 @@
 // what they are. The difference: patches are described when they are first asked for, not all of them beforehand.
 
 import { principalComponents } from "./components.js";
+import { readAt } from "./grids.js";
 
 export const PATCH = 9;
 const HALF = PATCH >> 1;
@@ -12,6 +13,8 @@ const DECAY = 1.6;
 const LEAST_CONFIDENCE = 1e-4;
 const NEAREST_AMONG = 2 ** 12;
 const RADII = [8, 3, 1];
+const COHERENCE = 0.5;
+const TOLERANCE = 0.2;
 const NEIGHBOURS = [[0, 1], [0, -1], [1, 0], [-1, 0]];
 
 /**
@@ -34,12 +37,10 @@ export class Level {
    * @param depth grid: how far each place is from known ones, in its own pixels; of any size
    * @param hints grid: what else is compared, at the middle of a patch; of any size
    * @param stride only every so many corners, down and across, are wanted
-   * @param manner [coherence, tolerance]: how patches are put together
    * @param random a function that gives numbers from 0 to 1
    */
-  constructor({ image, known, hole, depth, hints, stride, manner, random }) {
+  constructor({ image, known, hole, depth, hints, stride, random }) {
     Object.assign(this, { image, known, hints, stride });
-    [this.coherence, this.tolerance] = manner;
     this.#random = random;
     this.rows = image.height - PATCH + 1;
     this.columns = image.width - PATCH + 1;
@@ -130,22 +131,9 @@ export class Level {
     }
   }
 
-  /** What a grid of any size has at the middle of a patch, bilinear. */
+  /** What a grid of any size has at the middle of a patch. */
   #atMiddle(of, patch, to, at) {
-    const place = (middle, side, own) => Math.min(side - 1, Math.max(0, ((middle + 0.5) * side) / own - 0.5));
-    const y = place(Math.floor(patch / this.columns) + HALF, of.height, this.image.height);
-    const x = place((patch % this.columns) + HALF, of.width, this.image.width);
-    const [top, left] = [Math.floor(y), Math.floor(x)];
-    const [down, across] = [y - top, x - left];
-    const [below, right] = [Math.min(top + 1, of.height - 1), Math.min(left + 1, of.width - 1)];
-    const { width, channels, values } = of;
-    const [a, b] = [(top * width + left) * channels, (top * width + right) * channels];
-    const [c, d] = [(below * width + left) * channels, (below * width + right) * channels];
-    for (let channel = 0; channel < channels; channel++) {
-      const upper = values[a + channel] * (1 - across) + values[b + channel] * across;
-      const lower = values[c + channel] * (1 - across) + values[d + channel] * across;
-      to[at + channel] = upper * (1 - down) + lower * down;
-    }
+    readAt(of, Math.floor(patch / this.columns) + HALF, (patch % this.columns) + HALF, this.image, to, at);
   }
 
   #describe(values, patch, to, start) {
@@ -241,7 +229,7 @@ export class Level {
   improved(wanted, { sources }, reaches) {
     const chosen = { sources: sources.slice(), costs: new Float32Array(sources.length) };
     sources.forEach((source, at) => (chosen.costs[at] = this.#cost(wanted, at * this.size, source, Infinity)));
-    const worth = this.coherence * mean(chosen.costs);
+    const worth = COHERENCE * mean(chosen.costs);
     for (const radius of RADII) this.#searchAround(wanted, chosen, radius, worth);
     for (const reach of reaches) {
       for (const [dy, dx] of NEIGHBOURS) {
@@ -306,7 +294,7 @@ export class Level {
   voted({ sources, costs }) {
     const { width } = this.image;
     const colours = this.image.values;
-    const scale = -1 / (this.tolerance * Math.max(1e-8, mean(costs)));
+    const scale = -1 / (TOLERANCE * Math.max(1e-8, mean(costs)));
     const sums = new Float64Array(colours.length); // double precision: weights go down to 1e-300
     const totals = new Float64Array(colours.length / 3);
     sources.forEach((source, at) => {
@@ -349,7 +337,8 @@ function squaredDistance(one, start, other, from, size, most) {
   return sum;
 }
 
-function numbersOf(marked) {
+/** The numbers of what is marked with 1, among zeros: Int32Array. */
+export function numbersOf(marked) {
   const result = new Int32Array(marked.reduce((sum, one) => sum + one, 0));
   for (let at = 0, count = 0; at < marked.length; at++) if (marked[at]) result[count++] = at;
   return result;

@@ -2,14 +2,13 @@
 // numbers are what they are.
 
 import { blurred, distances, grid, nearest, resized } from "./grids.js";
+import { assembled } from "./montage.js";
 import { Level, mean, PATCH } from "./patches.js";
 
 const RATIO = 1.4;
 const ROUNDS = [3, 2];
 const [FIRST_STRIDE, STRIDE] = [2, 3];
 const WORK = 1.5;
-const SURE_SCALE = 0.6;
-const [SURE, UNSURE] = [[0.5, 0.2], [0.1, 0.7]]; // coherence and tolerance
 const KNOWN_SHARE = 0.5;
 const LEAST_SOURCES = 64;
 const LARGEST_SEARCHED = 1_500_000; // less than in Python: browsers have less memory and time
@@ -37,7 +36,7 @@ const [RETURN_BLUR, LEAST_RETURN_BLUR, RETURN_DEPTH] = [0.5, 1.3, 6.4];
 export function synthesised(picture, hole, known, scale, random, progress) {
   if (Math.min(picture.width, picture.height) < PATCH + 2 || !hole.includes(1) || !known.includes(1)) return null;
   const scales = scalesFrom(Math.min(scale, Math.sqrt(LARGEST_SEARCHED / (picture.width * picture.height))));
-  const frame = new Frame(picture, hole, known, scales[0], scale >= SURE_SCALE ? SURE : UNSURE);
+  const frame = new Frame(picture, hole, known, scales[0]);
   const works = scales.map((at) => at ** WORK);
   const whole = works.reduce((sum, work) => sum + work, works.at(-1)); // what is left after the last one takes as long
   let done = 0;
@@ -66,7 +65,7 @@ export function synthesised(picture, hole, known, scale, random, progress) {
     }
     done += works[number];
   }
-  const finished = frame.finished(current);
+  const finished = frame.finished(assembled(level, hole, chosen.sources, current));
   progress(1);
   return finished;
 }
@@ -104,11 +103,11 @@ function carried(old, before, level) {
 
 /** A hole with its surroundings, at every scale; the arguments are those of `synthesised`. */
 class Frame {
-  constructor(picture, hole, known, first, manner) {
+  constructor(picture, hole, known, first) {
     const { width, height } = picture;
     this.grey = isGrey(picture.values, known);
     this.picture = prepared(picture, hole, known, this.grey);
-    Object.assign(this, { hole, known, first, manner, layers: layersOf(this.picture, hole, known) });
+    Object.assign(this, { hole, known, first, layers: layersOf(this.picture, hole, known) });
     const reduced = this.#reduced(first);
     const size = [reduced.image.width, reduced.image.height];
     this.depth = grid(...size, 1, distances(reduced.known, ...size));
@@ -122,8 +121,7 @@ class Frame {
   }
 
   level(scale, stride, random) {
-    const { depth, hints, manner } = this;
-    return new Level({ ...this.#reduced(scale), depth, hints, stride, manner, random });
+    return new Level({ ...this.#reduced(scale), depth: this.depth, hints: this.hints, stride, random });
   }
 
   /** The fill made to agree with the network's completion near the rim. */

@@ -1,0 +1,152 @@
+"""The page's montage of pieces beside Python's: costs, labels and colours; and what may come out of it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from skimage import data
+
+from glcic_hub.filling import montage
+from glcic_hub.filling.pieces import Photo, blended
+from glcic_hub.filling.propagation import cheapest
+from tests.export.conftest import box
+
+SIZE = (44, 52)
+HOLE = box(SIZE, slice(12, 31), slice(14, 37))
+OTHER = box(SIZE, slice(25, 44), slice(44, 48))
+DISPLACEMENTS = [(0, 15), (-13, 2), (20, -3), (7, 7), (0, -24), (-3, 30)]
+
+PREPARED = """async ([size, image, known, hole, hints, displacements, moves, guess, sources, level]) => {
+  const imported = (name) => import(new URL(`filling/${name}.js`, document.baseURI).href);
+  const [montage, pieces, { grid }] = await Promise.all(["montage", "pieces", "grids"].map(imported));
+  const photo = new pieces.Photo(grid(...size, 3, Float32Array.from(image)), Uint8Array.from(known));
+  const where = Uint8Array.from(hole);
+  const blocks = new montage.Blocks(photo, grid(...size, 2, Float32Array.from(hints)), where);
+  const steps = Int32Array.from(displacements);
+"""
+BLOCKS = """  const kinds = [false, true].map((isBelow) => blocks.seams(isBelow, steps));
+  const numbers = [blocks.row, blocks.column, blocks.owner, blocks.costs(steps), ...kinds.flatMap(Object.values)];
+  return numbers.map((some) => [...some]);
+}"""
+LABELS = """  const chosen = montage.labelsOf(level, Int32Array.from(sources), blocks);
+  const solved = montage.solved(chosen.costs, blocks, chosen.displacements);
+  return [chosen.displacements, chosen.costs, solved].map((some) => [...some]);
+}"""
+BLENDED = """
+  return [[...pieces.blended(photo, blocks.y, blocks.x, Int32Array.from(moves), Float32Array.from(guess))]];
+}"""
+
+
+@pytest.fixture(scope="module")
+def called(browser, site):
+    """A function that runs a script on the page: arrays and numbers by name, to arrays."""
+    page = browser.new_page()
+    page.goto(site)
+
+    def run(script: str, image: np.ndarray, known: np.ndarray, **given) -> list[np.ndarray]:
+        names = ("hole", "hints", "displacements", "moves", "guess", "sources", "level")
+        given = {"hole": HOLE, "hints": hints(), "displacements": DISPLACEMENTS, "level": {}} | given
+        lists = [np.ravel(given.get(name, [])).tolist() for name in names[:-1]]
+        size = [known.shape[1], known.shape[0]]
+        args = [size, image.ravel().tolist(), known.astype(int).ravel().tolist(), *lists, given["level"]]
+        return [np.array(values) for values in page.evaluate(PREPARED + script, args)]
+
+    yield run
+    page.close()
+
+
+def picture() -> np.ndarray:
+    """float32 (H, W, 3)."""
+    return (data.chelsea()[60:104, 120:172] / 255).astype(np.float32)
+
+
+def hints() -> np.ndarray:
+    """float32 (H, W, 2)."""
+    noise = np.random.default_rng(0).random((*SIZE, 2), np.float32)
+    return ndimage.gaussian_filter(noise, (2, 2, 0))
+
+
+def python_photo(known: np.ndarray) -> Photo:
+    return Photo(torch.from_numpy(picture()).permute(2, 0, 1), torch.from_numpy(known))
+
+
+def python_blocks(known: np.ndarray) -> montage._Blocks:
+    return montage._Blocks(python_photo(known), torch.from_numpy(hints()).permute(2, 0, 1), torch.from_numpy(HOLE))
+
+
+KNOWN = {"all but the hole": ~HOLE, "another hole": ~(HOLE | OTHER)}
+
+
+@pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
+def test_displacements_cost_the_same(called, known):
+    row, column, owner, costs, *seams = called(BLOCKS, picture(), known)
+    blocks, displacements = python_blocks(known), torch.tensor(DISPLACEMENTS)
+    for ours, theirs in ((row, blocks.row), (column, blocks.column), (owner, blocks.owner)):
+        assert ours.tolist() == theirs.tolist()
+    theirs = blocks.costs(displacements)
+    np.testing.assert_allclose(costs.reshape(theirs.shape), theirs, rtol=1e-4, atol=1e-6)
+    wanted = [*blocks.seams(blocks.right, displacements, False), *blocks.seams(blocks.below, displacements, True)]
+    assert len(seams) == len(wanted)
+    for ours, theirs in zip(seams, wanted):
+        np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_blocks_get_the_same_labels(called, count):
+    """`count`: how many displacements patches choose among; the last ones are more than there may be labels."""
+    rng = np.random.default_rng(count)
+    known, corners = KNOWN["another hole"], (SIZE[0] - 8, SIZE[1] - 8)
+    at = np.argwhere(HOLE[4:-4, 4:-4])
+    moved = at + rng.choice(rng.integers(-20, 21, (count, 2)), len(at))
+    targets, sources = (np.ravel_multi_index(places.T, corners, mode="clip") for places in (at, moved))
+    numbers = {"rows": corners[0], "columns": corners[1]}
+    given = called(LABELS, picture(), known, sources=sources, level={**numbers, "targets": targets.tolist()})
+    blocks = python_blocks(known)
+    level = SimpleNamespace(
+        **numbers,
+        targets=torch.from_numpy(targets),
+        device="cpu",
+        split=lambda patches: (patches.div(corners[1], rounding_mode="floor"), patches % corners[1]),
+    )
+    displacements, costs = montage._labels(level, torch.from_numpy(sources), blocks)
+    assert (len(displacements) == montage.LABELS) == (count == 300)
+    assert given[0].tolist() == displacements.flatten().tolist()
+    np.testing.assert_allclose(given[1].reshape(costs.shape), costs, rtol=1e-4, atol=1e-6)
+    seams = [blocks.seams(blocks.right, displacements, False), blocks.seams(blocks.below, displacements, True)]
+    labels = cheapest(costs.T.contiguous(), seams, (blocks.row + blocks.column) % 2 == 0)
+    assert given[2].tolist() == labels.tolist()
+
+
+PLACES = {
+    "all else known": (HOLE, ~HOLE),
+    "another hole": (HOLE, ~(HOLE | OTHER)),
+    "at the border": (CORNER := box(SIZE, slice(20, 44), slice(30, 52)), ~CORNER),
+}
+
+
+@pytest.mark.parametrize(("hole", "known"), PLACES.values(), ids=PLACES)
+def test_pieces_are_blended_as_in_python(called, hole, known):
+    """Some pixels are copied from where nothing is known."""
+    y, x = hole.nonzero()
+    moves = np.array(DISPLACEMENTS)[((y // 5) * 7 + x // 6) % len(DISPLACEMENTS)]
+    guess = np.random.default_rng(1).random((len(y), 3), np.float32)
+    (ours,) = called(BLENDED, picture(), known, hole=hole, moves=moves, guess=guess)
+    theirs = blended(python_photo(known), *map(torch.from_numpy, (y, x, moves, guess)))
+    np.testing.assert_allclose(ours.reshape(-1, 3), theirs, atol=1e-3)
+
+
+def test_stripes_go_on(staged):
+    size = (120, 136)
+    y, x = np.mgrid[: size[0], : size[1]]
+    wave = 0.5 + 0.4 * np.sin(2 * np.pi * (x + 0.5 * y) / 8)
+    photo = (255 * np.stack([wave, 0.8 * wave + 0.1, 1 - wave], axis=2)).round().astype(np.uint8)
+    hole = box(size, slice(40, 80), slice(46, 90))
+    share = np.exp(-ndimage.distance_transform_edt(hole) / 4)[..., None]
+    soft = share * photo + (1 - share) * ndimage.gaussian_filter(photo, (6, 6, 0))
+    completed = np.where(hole[..., None], soft, photo).astype(np.uint8)
+    result = staged("finish", completed, hole).photo
+    errors = [np.abs(one.astype(int) - photo)[hole].mean() for one in (result, completed)]
+    assert errors[0] < 0.3 * errors[1]
+    assert np.array_equal(result[~hole], photo[~hole])

@@ -1,0 +1,164 @@
+"""Which pieces of a photo a hole is made of."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from glcic_hub.filling import montage
+from glcic_hub.filling.montage import BLOCK, FLAT, GUIDE_WEIGHT, LOST, RIM, RIM_WEIGHT, SEAM_WEIGHT, _Blocks, assembled
+from glcic_hub.filling.patches import Level
+from glcic_hub.filling.pieces import Photo
+
+SIZE = (60, 72)
+HOLE = np.zeros(SIZE, bool)
+HOLE[20:38, 26:46] = True
+HOLE[38:43, 30:34] = True
+
+
+def noise(channels: int = 3, seed: int = 0) -> np.ndarray:
+    image = np.random.default_rng(seed).random((channels, *SIZE), np.float32)
+    return ndimage.gaussian_filter(image, (0, 1, 1))
+
+
+def level_of(image: np.ndarray, known: np.ndarray, hints: np.ndarray | None = None) -> Level:
+    hints = np.zeros((1, *SIZE), np.float32) if hints is None else hints
+    depth = ndimage.distance_transform_edt(~known).astype(np.float32)
+    parts = (torch.from_numpy(part) for part in (image[None], known, HOLE, depth, hints[None]))
+    return Level(*parts, 3, torch.Generator().manual_seed(0))
+
+
+def filled(image: np.ndarray, known: np.ndarray, moves: list[tuple[int, int]], hints=None) -> np.ndarray:
+    """The picture when patches have chosen displacements by turns."""
+    level = level_of(image, known, hints)
+    chosen = torch.tensor(moves)[torch.arange(len(level.targets)) % len(moves)]
+    sources = level.targets + chosen[:, 0] * level.columns + chosen[:, 1]
+    guess = torch.full((1, 3, *SIZE), 0.5)
+    return assembled(level, torch.from_numpy(HOLE), sources, guess)[0].numpy()
+
+
+def blocks_of(image: np.ndarray, known: np.ndarray, hints: np.ndarray) -> _Blocks:
+    photo = Photo(torch.from_numpy(image), torch.from_numpy(known))
+    return _Blocks(photo, torch.from_numpy(hints), torch.from_numpy(HOLE))
+
+
+def test_the_piece_that_goes_on_is_found_among_others():
+    """The photo repeats every 24 columns; one of four displacements knows."""
+    image = np.tile(noise()[:, :, :24], (1, 1, 3))
+    result = filled(image, ~HOLE, [(-13, 4), (0, 24), (7, -25), (-18, -11)])
+    np.testing.assert_allclose(result[:, HOLE], image[:, HOLE], atol=1e-4)
+
+
+def test_pieces_meet_where_the_photo_agrees():
+    """One displacement is right on the left, another one on the right; the photo is plain between them."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    left, right = (np.tile(part[:, :20], (1, 3, 1)) for part in (noise(seed=1), noise(seed=2)[:, 2:]))
+    image = np.where(x < 33, left, np.where(x > 39, np.roll(right, 7, axis=1), 0.5)).astype(np.float32)
+    result = filled(image, ~HOLE, [(20, 0), (-20, 0), (22, 0)])
+    assert np.abs(result - image)[:, HOLE].mean() < 0.02
+
+
+def test_hints_decide_where_the_rim_cannot():
+    """Two textures, one to be copied from above and one from below; hints say that the hole is like the lower one."""
+    image, hints = noise(), np.zeros((1, *SIZE), np.float32)
+    hints[:, 18:] = 1
+    for like, move in ((1.0, (22, 0)), (0.0, (-23, 0))):
+        hints[:, HOLE] = like
+        result = filled(image, ~HOLE, [(22, 0), (-23, 0)], hints)
+        inner = ndimage.binary_erosion(HOLE, iterations=7)
+        copied = np.roll(image, (-move[0], -move[1]), (1, 2))
+        assert np.corrcoef(result[:, inner].ravel(), copied[:, inner].ravel())[0, 1] > 0.9
+
+
+def test_only_the_hole_changes_and_the_guess_stays_where_nothing_can_be_copied():
+    image = noise()
+    known = np.zeros(SIZE, bool)
+    known[:20, 26:46] = True  # nothing lies 20 rows above the lower part of the hole
+    known &= ~HOLE
+    result = filled(image, known, [(-18, 0)])
+    np.testing.assert_array_equal(result[:, ~HOLE], 0.5)
+    lost = HOLE & (np.arange(SIZE[0])[:, None] >= 38)
+    np.testing.assert_allclose(result[:, lost], 0.5, atol=0.25)
+    assert np.corrcoef(result[:, 20:36, 28:44].ravel(), image[:, 2:18, 28:44].ravel())[0, 1] > 0.9
+
+
+def test_costs_of_blocks():
+    """One by one: what the hints at a block's middle, the pixels of it that are lost, and the rim say."""
+    image, hints = noise(), noise(2, seed=3)
+    known = ~HOLE
+    known[:, :6] = False
+    moves = [(0, -21), (3, 24), (-24, 2), (-2, 1), (30, 60)]
+    blocks = blocks_of(image, known, hints)
+    costs = blocks.costs(torch.tensor(moves)).numpy()
+    assert blocks.side == BLOCK and (blocks.top, blocks.left) == (20, 26)
+    _, nearest = ndimage.distance_transform_edt(~HOLE, return_indices=True)
+    distances = ndimage.distance_transform_edt(~HOLE)
+    for at, (row, column) in enumerate(zip(blocks.row.tolist(), blocks.column.tolist())):
+        middle = 20 + 4 * row + 1, 26 + 4 * column + 1
+        for number, (down, across) in enumerate(moves):
+            there = np.clip(middle[0] + down, 0, 59), np.clip(middle[1] + across, 0, 71)
+            wanted = GUIDE_WEIGHT * np.square(hints[:, there[0], there[1]] - hints[:, middle[0], middle[1]]).sum()
+            for y, x in np.ndindex(SIZE):
+                inside = 0 <= y + down < 60 and 0 <= x + across < 72 and known[y + down, x + across]
+                if HOLE[y, x] and ((y - 20) // 4, (x - 26) // 4) == (row, column):
+                    wanted += (not inside) * LOST / 16
+                elif known[y, x] and distances[y, x] <= RIM:
+                    beside = nearest[:, y, x]
+                    if ((beside[0] - 20) // 4, (beside[1] - 26) // 4) == (row, column):
+                        wrong = (
+                            np.square(image[:, y + down, x + across] - image[:, y, x]).mean() if inside else 10 * FLAT
+                        )
+                        wanted += RIM_WEIGHT * wrong / (RIM * 4)
+            assert costs[number, at] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("is_below", [True, False])
+def test_costs_of_seams(is_below):
+    """Colours and gradients of two pixels on each side, against how strong the gradients are."""
+    image, known = noise(), ~HOLE
+    blocks = blocks_of(image, known, np.zeros((1, *SIZE), np.float32))
+    moves = [(0, -21), (3, 24), (-16, 2)]
+    first, second, costs = blocks.seams(blocks.below if is_below else blocks.right, torch.tensor(moves), is_below)
+    masked = image * known
+    down, across = np.zeros_like(image), np.zeros_like(image)
+    down[:, :-1] = np.diff(masked, axis=1) * (known[1:] & known[:-1])
+    across[:, :, :-1] = np.diff(masked, axis=2) * (known[:, 1:] & known[:, :-1])
+    looks = np.concatenate([masked, down, across])
+    assert len(first) == sum(blocks.below >= 0 if is_below else blocks.right >= 0) > 10
+    for at in range(len(first)):
+        assert blocks.row[second[at]] - blocks.row[first[at]] == is_below
+        assert blocks.column[second[at]] - blocks.column[first[at]] == (not is_below)
+        top, left = 20 + 4 * int(blocks.row[second[at]]), 26 + 4 * int(blocks.column[second[at]])
+        rows = slice(top - 2, top + 2) if is_below else slice(top, top + 4)
+        columns = slice(left, left + 4) if is_below else slice(left - 2, left + 2)
+        seen = [np.roll(looks, (-dy, -dx), (1, 2))[:, rows, columns] for dy, dx in moves]
+        strengths = [np.square(one[3:]).sum() / 48 for one in seen]
+        for a, b in np.ndindex(3, 3):
+            wanted = np.square(seen[a] - seen[b]).sum() / 48 / ((strengths[a] + strengths[b]) / 2 + FLAT)
+            assert costs[at, a, b] == pytest.approx(SEAM_WEIGHT * wanted, rel=1e-3, abs=1e-6)
+
+
+def test_blocks_grow_with_the_hole(monkeypatch):
+    monkeypatch.setattr(montage, "BLOCKS", 2)
+    blocks = blocks_of(noise(), ~HOLE, np.zeros((1, *SIZE), np.float32))
+    assert blocks.side == round(HOLE.sum() ** 0.5 / 2)
+    assert len(blocks.row) <= 8
+    image = np.tile(noise()[:, :, :24], (1, 1, 3))
+    result = filled(image, ~HOLE, [(-13, 4), (0, 24), (7, -25)])
+    np.testing.assert_allclose(result[:, HOLE], image[:, HOLE], atol=1e-4)
+
+
+def test_displacements_that_serve_other_places_are_among_the_labels(monkeypatch):
+    """Most patches chose the same; the one that is right elsewhere is not lost for that."""
+    monkeypatch.setattr(montage, "LABELS", 4)
+    image = noise()
+    level = level_of(image, ~HOLE)
+    moves = torch.tensor([(-18, 0), (-18, 6), (-18, 12), (-21, 3), (-21, 9), (17, 1)])
+    votes = torch.arange(len(level.targets)) % 50 % 6
+    votes[:3] = 5
+    sources = level.targets + moves[votes, 0] * level.columns + moves[votes, 1]
+    blocks = blocks_of(image, ~HOLE, np.zeros((1, *SIZE), np.float32))
+    found, costs = montage._labels(level, sources, blocks)
+    assert len(found) == 4 and costs.shape == (4, len(blocks.row))
+    assert costs.amin(0).max() < LOST / 100 or (17, 1) in {tuple(one) for one in found.tolist()}
+    torch.testing.assert_close(costs, blocks.costs(found))
