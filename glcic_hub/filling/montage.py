@@ -145,6 +145,12 @@ class _Blocks:
         down, across = (over, along) if is_below else (along, over)
         y = self.top + self.row[second, None, None] * self.side + down
         x = self.left + self.column[second, None, None] * self.side + across
+        step = max(1, HELD // (len(displacements) * SAMPLES**2 * self.photo.looks.shape[1]))
+        costs = [self._seen(*part, displacements) for part in zip(y.split(step), x.split(step))]
+        return Pairs(first, second, torch.cat(costs))
+
+    def _seen(self, y: torch.Tensor, x: torch.Tensor, displacements: torch.Tensor) -> torch.Tensor:
+        """What is seen of seams at pixels (pairs, 1, samples) between each two displacements."""
         looks = self.photo.looks[self.photo.at(y + displacements[:, :1], x + displacements[:, 1:])]
         looks = looks / math.sqrt(3 * SAMPLES**2)  # (pairs, labels, samples, 9): squares are means of channels
         strengths = looks[..., 3:].square().sum((2, 3))
@@ -152,7 +158,7 @@ class _Blocks:
         looks = looks.flatten(2)
         squares = looks.square().sum(2)
         differences = squares[:, :, None] + squares[:, None] - 2 * looks @ looks.transpose(1, 2)
-        return Pairs(first, second, SEAM_WEIGHT * differences.clamp(min=0) / (strengths + FLAT))
+        return SEAM_WEIGHT * differences.clamp(min=0) / (strengths + FLAT)
 
 
 def _labels(level: Level, sources: torch.Tensor, blocks: _Blocks) -> tuple[torch.Tensor, torch.Tensor]:
