@@ -114,7 +114,9 @@ def test_the_judges_counts_are_in_their_record():
     assert firsts == ["patchmatch", "patches"] and "PatchMatch is first in rank on the removals" in text
     removals, squares = (one["patches_before"]["patchmatch"] for one in sets)
     assert f"ours is first in rank and comes before PatchMatch on {squares} of 24" in text
-    assert f"ours comes before it on {removals} of 24" in text
+    level = judged["removals"]["level_with"]["patchmatch"]
+    behind = 24 - removals - level
+    assert f"ours comes before it on {removals} of 24, is level with it on {level} and behind it on {behind}" in text
 
 
 def test_the_seconds_of_patches_are_in_the_record():

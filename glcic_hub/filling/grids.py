@@ -5,6 +5,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+"""Down and across."""
+
 
 def reduced(image: torch.Tensor, known: torch.Tensor, size: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Make an image and its map of known pixels smaller; each new pixel is the mean of the known ones that it covers.

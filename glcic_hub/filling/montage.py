@@ -1,9 +1,9 @@
 """The hole as a montage: pieces of the photo that are cut where they agree.
 
-Patches that vote make a mean, softer than the photo; what they know is from where to copy. The displacements that they
-choose are the labels of a graph of blocks (He and Sun: "Statistics of patch offsets for image completion", ECCV 2012).
-A label costs a block what the network's completion and the known pixels beside it say against it; two labels cost
-neighbouring blocks what is seen of the seam between them, relative to how much there is to see (Kwatra et al.:
+Votes of patches make a mean, which is softer than the photo. But they say from where to copy. The displacements that
+patches choose are the labels of a graph of blocks (He and Sun: "Statistics of patch offsets for image completion", ECCV
+2012). A label costs a block what the network's completion and the known pixels beside it say against it; two labels
+cost neighbouring blocks what is seen of the seam between them, relative to how much there is to see (Kwatra et al.:
 "Graphcut textures", SIGGRAPH 2003). `propagation.py` finds labels that cost little together, `pieces.py` blends what
 they copy. Seams that are cut pixel by pixel measured the same.
 """
@@ -16,16 +16,18 @@ from torch.nn import functional as F
 
 from glcic_hub.filling.patches import HELD, Level
 from glcic_hub.filling.pieces import Photo, blended
+from glcic_hub.filling.progress import Progress, unseen
 from glcic_hub.filling.propagation import Pairs, cheapest
 
 LABELS = 64
 """Displacements that a hole may be made with. 32 measured 1 % worse in feature distance."""
 
 CANDIDATES = 256
-"""They are chosen among so many that patches chose most often."""
+"""The labels are chosen among so many displacements, those that most patches chose."""
 
 VOTED_SHARE = 0.25
-"""This share of them by these votes alone, the others one by one where they lower the blocks' costs most."""
+"""This share of the labels are those with most votes. The others are added one by one, always the one that lowers the
+blocks' costs most."""
 
 BLOCK = 4
 """Side of a block in pixels, at least. 6 measured 2 % worse."""
@@ -33,9 +35,12 @@ BLOCK = 4
 BLOCKS = 28
 """So many of them make the side of a square of the hole's area: the larger a hole the larger its blocks."""
 
-GUIDE_WEIGHT = 1.0
-"""How much a mean square difference in the level's hints costs. With half of it brush strokes measure 2 % worse, with
-twice as much 1 % better; squares and eyes find them equal."""
+LARGEST_GRID = 2**13
+"""So many blocks at most cover the hole's box, which bounds the memory where a net of thin holes covers much."""
+
+HINTS_WEIGHT = 1.0
+"""How much the difference in a level's hints (a sum of squares, weighted as `synthesis.py` says) costs. With half of it
+brush strokes measure 2 % worse, with twice as much 1 % better; squares and eyes find them equal."""
 
 RIM = 4
 """Known pixels up to so many pixels from the hole are compared."""
@@ -43,11 +48,14 @@ RIM = 4
 RIM_WEIGHT = 12.0
 """How much their mean square difference costs. A quarter of it measured 1 % worse."""
 
+UNSEEN = 0.02
+"""That difference where it cannot be seen, because the label leads to where nothing is known."""
+
 SEAM_WEIGHT = 0.02
 """How much a seam costs where two labels differ by as much as their gradients. Half or twice as much: the same."""
 
 FLAT = 0.002
-"""Mean square gradients are taken for at least this: in flat places everything is seen."""
+"""Added to the mean square of the gradients: in flat places everything is seen."""
 
 SAMPLES = 4
 """Pixels along and across a seam that are compared."""
@@ -56,7 +64,9 @@ LOST = 1000.0
 """What a block costs a label that would take all of it from where nothing is known."""
 
 
-def assembled(level: Level, hole: torch.Tensor, sources: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+def assembled(
+    level: Level, hole: torch.Tensor, sources: torch.Tensor, guess: torch.Tensor, progress: Progress = unseen
+) -> torch.Tensor:
     """The picture with its hole made of pieces of what is known.
 
     Args:
@@ -64,6 +74,7 @@ def assembled(level: Level, hole: torch.Tensor, sources: torch.Tensor, guess: to
         hole: bool (h, w), disjoint from what is known; not empty.
         sources: what its wanted patches chose.
         guess: a picture like the level's, float32 (1, 3, h, w); used in the hole where no piece reaches.
+        progress: called with the share of the work that is done, from 0 to 1.
 
     Returns:
         A picture like `guess`, another one in the hole.
@@ -71,8 +82,11 @@ def assembled(level: Level, hole: torch.Tensor, sources: torch.Tensor, guess: to
     photo = Photo(level.image[0], level.known)
     blocks = _Blocks(photo, level.hints[0], hole)
     displacements, costs = _labels(level, sources, blocks)
-    seams = [blocks.seams(blocks.right, displacements, False), blocks.seams(blocks.below, displacements, True)]
-    labels = cheapest(costs.T.contiguous(), seams, (blocks.row + blocks.column) % 2 == 0)
+    progress(0.3)
+    seams = [blocks.seams(displacements, is_below) for is_below in (False, True)]
+    progress(0.5)
+    labels = cheapest(costs.T.contiguous(), seams, blocks.is_white)
+    progress(0.8)
     y, x = blocks.y, blocks.x
     result = guess.clone()
     result[0, :, y, x] = blended(photo, y, x, displacements[labels[blocks.owner]], guess[0, :, y, x].T).T
@@ -91,12 +105,15 @@ class _Blocks:
     def __init__(self, photo: Photo, hints: torch.Tensor, hole: torch.Tensor):
         self.photo, self.hints = photo, hints
         self.y, self.x = torch.nonzero(hole, as_tuple=True)
-        self.side = max(BLOCK, round(math.sqrt(len(self.y)) / BLOCKS))
         self.top, self.left = int(self.y.min()), int(self.x.min())
+        box = (int(self.y.max()) + 1 - self.top) * (int(self.x.max()) + 1 - self.left)
+        sides = math.sqrt(len(self.y)) / BLOCKS, math.sqrt(box / LARGEST_GRID)
+        self.side = max(BLOCK, *map(round, sides))
         row, column = (self.y - self.top) // self.side, (self.x - self.left) // self.side
         columns = int(column.max()) + 1
         cells, self.owner = torch.unique(row * columns + column, return_inverse=True)  # of each pixel: its block
         self.row, self.column = cells // columns, cells % columns
+        self.is_white = (self.row + self.column) % 2 == 0  # as on a chessboard
         grid = torch.full((int(row.max()) + 2, columns + 1), -1, device=photo.device)
         grid[self.row, self.column] = torch.arange(len(cells), device=photo.device)
         self.below, self.right = grid[self.row + 1, self.column], grid[self.row, self.column + 1]  # -1: none
@@ -122,21 +139,22 @@ class _Blocks:
         photo, middle = self.photo, (self.side - 1) // 2
         y, x = self.top + self.row * self.side + middle, self.left + self.column * self.side + middle
         differences = self._hints_at(y + down, x + across) - self._hints_at(y, x)[:, None]
-        costs = GUIDE_WEIGHT * differences.square().sum(0)
+        costs = HINTS_WEIGHT * differences.square().sum(0)
         lost = (photo.at(self.y + down, self.x + across) == photo.none).float()
         costs.index_add_(1, self.owner, lost, alpha=LOST / self.side**2)
         own, copied = photo.at(self.rim_y, self.rim_x), photo.at(self.rim_y + down, self.rim_x + across)
         wrong = (photo.colours[copied] - photo.colours[own]).square().mean(2)
-        wrong = torch.where(copied == photo.none, 10 * FLAT, wrong)  # not seen, which is no merit
+        wrong = torch.where(copied == photo.none, UNSEEN, wrong)
         return costs.index_add_(1, self.rim_owner, wrong, alpha=RIM_WEIGHT / (RIM * self.side))
 
     def _hints_at(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         height, width = self.hints.shape[1:]
-        y, x = (y * height).div(self.photo.height, rounding_mode="floor"), x * width // self.photo.width
+        y, x = y * height // self.photo.height, x * width // self.photo.width
         return self.hints[:, y.clamp(0, height - 1), x.clamp(0, width - 1)]
 
-    def seams(self, neighbour: torch.Tensor, displacements: torch.Tensor, is_below: bool) -> Pairs:
+    def seams(self, displacements: torch.Tensor, is_below: bool) -> Pairs:
         """The seams between blocks and those below, or to the right."""
+        neighbour = self.below if is_below else self.right
         (first,) = torch.nonzero(neighbour >= 0, as_tuple=True)
         second = neighbour[first]
         steps = torch.arange(SAMPLES, device=self.photo.device)

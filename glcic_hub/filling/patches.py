@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch.nn import functional as F
 
+from glcic_hub.filling.grids import NEIGHBOURS
+
 PATCH = 9
 """Side of the patches, in pixels of each scale. On squares 7 is 0.7 % worse in L1 and in feature distance, 11 the same;
 on brush strokes 7 is the same, 11 1.3 % worse, 5 2 % worse."""
@@ -44,9 +46,6 @@ same on squares and 0.8 % worse on brush strokes."""
 
 TOLERANCE = 0.2
 """A patch that costs so many mean costs more than another one has 1/e of its vote."""
-
-NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-"""Down and across, in wanted patches."""
 
 
 class Level:

@@ -1,15 +1,14 @@
 """Pieces of an image copied beside each other, and blended where they meet.
 
-What differs at a seam is spread over its surroundings by solving for colours whose gradients are those of what was
-copied (Perez et al.: "Poisson image editing", SIGGRAPH 2003; for many pieces: Agarwala et al.: "Interactive digital
-photomontage", SIGGRAPH 2004).
+What differs at a seam is spread over its surroundings: the colours are solved for whose gradients are those of what was
+copied. This is Poisson editing (Perez et al.: "Poisson image editing", SIGGRAPH 2003) of many pieces (Agarwala et al.:
+"Interactive digital photomontage", SIGGRAPH 2004), screened: copied colours count, too.
 """
 
-import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.linalg import cg
 from torch.nn import functional as F
+
+from glcic_hub.filling.grids import NEIGHBOURS
 
 DOUBT = 0.1
 """A difference at a seam as large as this (channels from 0 to 1) is half believed: an edge is not to be spread."""
@@ -21,7 +20,8 @@ and half of it measured the same."""
 PRECISION = 1e-4
 """Of the solution, relative."""
 
-NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+STEPS = 1000
+"""At most, until it is as precise as that; holes of any size need less than a hundred."""
 
 
 class Photo:
@@ -40,9 +40,11 @@ class Photo:
         colours = image * known
         down = F.pad(colours.diff(dim=1) * (known[1:] & known[:-1]), (0, 0, 0, 1))
         across = F.pad(colours.diff(dim=2) * (known[:, 1:] & known[:, :-1]), (0, 1))
-        self.looks = F.pad(torch.cat([colours, down, across]).flatten(1).T, (0, 0, 0, 1))
+        self.looks = torch.zeros(self.none + 1, 9, dtype=torch.float32, device=self.device)
         """Colours and gradients, float32 (pixels + 1, 9); 0 for `none`."""
-        self.colours = self.looks[:, :3].contiguous()
+        for at, values in enumerate((colours, down, across)):
+            self.looks[:-1, 3 * at : 3 * at + 3] = values.flatten(1).T
+        self.colours = self.looks[:, :3]
 
     def at(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The numbers of pixels."""
@@ -73,7 +75,7 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
     own, is_own = copied(moves)
     now = torch.where(is_own[:, None], own, guess)
     diagonal, wrong = torch.full_like(now[:, 0], KEPT), torch.zeros_like(now)
-    rows, columns, entries = [], [], []
+    besides, shares = [], []
     for step in NEIGHBOURS:
         beside, known = number[y + 1 + step[0], x + 1 + step[1]], photo.at(y + step[0], x + step[1])
         is_hole = beside >= 0
@@ -90,12 +92,30 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
         weights = is_given / (1 + doubtful.square().mean(1) / DOUBT**2)
         wrong += weights[:, None] * (gradient - (now - next_now))
         diagonal += weights
-        (pairs,) = torch.nonzero(is_hole, as_tuple=True)
-        rows.append(pairs)
-        columns.append(beside[pairs])
-        entries.append(-weights[pairs])
-    places = [torch.cat([*numbers, every]).cpu().numpy() for numbers in (rows, columns)]
-    values = torch.cat([*entries, diagonal]).double().cpu().numpy()
-    system = sparse.csr_matrix((values, places), shape=(len(every), len(every)))
-    corrections = [cg(system, channel, rtol=PRECISION)[0] for channel in wrong.double().cpu().numpy().T]
-    return now + torch.tensor(np.stack(corrections, 1), dtype=now.dtype, device=now.device)
+        besides.append(beside.clamp(min=0))
+        shares.append(torch.where(is_hole, weights, 0)[:, None])
+    return now + _solved(diagonal[:, None], besides, shares, wrong)
+
+
+def _solved(
+    diagonal: torch.Tensor, besides: list[torch.Tensor], shares: list[torch.Tensor], wanted: torch.Tensor
+) -> torch.Tensor:
+    """Solve a system for each column of `wanted` by conjugate gradients.
+
+    A row has its place in `diagonal` and, negative, in column `beside` its place in `shares`, for each of these.
+    """
+    result, rest, direction = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
+    squares = rest.square().sum(0)
+    enough = PRECISION**2 * squares
+    for _ in range(STEPS):
+        if not (squares > enough).any():
+            break
+        image = diagonal * direction
+        for beside, share in zip(besides, shares):
+            image -= share * direction[beside]
+        step = squares / (direction * image).sum(0).clamp(min=1e-30)  # a column that is 0 stays so
+        result += step * direction
+        rest -= step * image
+        former, squares = squares, rest.square().sum(0)
+        direction = rest + squares / former.clamp(min=1e-30) * direction
+    return result

@@ -12,7 +12,8 @@ DAMPING = 0.5
 """Share of a message that stays: without it messages swing."""
 
 TURNS = 4
-"""Then so often each node, as on a chessboard, takes the label that is best beside its neighbours."""
+"""Then so often each node, as on a chessboard, takes the label that is best beside its neighbours (iterated conditional
+modes)."""
 
 
 class Pairs(NamedTuple):

@@ -11,10 +11,12 @@ const CANDIDATES = 256;
 const VOTED_SHARE = 0.25;
 const BLOCK = 4;
 const BLOCKS = 28;
-const GUIDE_WEIGHT = 1;
+const LARGEST_GRID = 2 ** 13;
+const HINTS_WEIGHT = 1;
 const [RIM, RIM_WEIGHT] = [4, 12];
 const SEAM_WEIGHT = 0.02;
 const FLAT = 0.002;
+const UNSEEN = 0.02;
 const SAMPLES = 4;
 const LOST = 1000;
 
@@ -31,24 +33,26 @@ export function assembled(level, hole, sources, guess) {
   const photo = new Photo(level.image, level.known);
   const blocks = new Blocks(photo, level.hints, hole);
   const { displacements, costs } = labelsOf(level, sources, blocks);
-  const labels = solved(costs, blocks, displacements);
+  const labels = labelled(costs, blocks, displacements);
   const { y, x, owner } = blocks;
   const moves = new Int32Array(2 * y.length);
   const guessed = new Float32Array(3 * y.length);
   const places = y.map((row, pixel) => row * guess.width + x[pixel]);
-  places.forEach((at, pixel) => {
+  for (let pixel = 0; pixel < places.length; pixel++) {
     const label = labels[owner[pixel]];
-    moves.set(displacements.subarray(2 * label, 2 * label + 2), 2 * pixel);
-    guessed.set(guess.values.subarray(3 * at, 3 * at + 3), 3 * pixel);
-  });
+    for (let axis = 0; axis < 2; axis++) moves[2 * pixel + axis] = displacements[2 * label + axis];
+    for (let channel = 0; channel < 3; channel++) {
+      guessed[3 * pixel + channel] = guess.values[3 * places[pixel] + channel];
+    }
+  }
   const colours = blended(photo, y, x, moves, guessed);
   const values = guess.values.slice();
-  places.forEach((at, pixel) => values.set(colours.subarray(3 * pixel, 3 * pixel + 3), 3 * at));
+  for (let at = 0; at < colours.length; at++) values[3 * places[Math.floor(at / 3)] + (at % 3)] = colours[at];
   return { ...guess, values };
 }
 
 /** A label for each block, Int32Array. */
-export function solved(costs, blocks, displacements) {
+export function labelled(costs, blocks, displacements) {
   const [labels, { count, row, column }] = [displacements.length / 2, blocks];
   const own = new Float32Array(costs.length); // all labels of a block, then of the next
   for (let at = 0; at < own.length; at++) own[at] = costs[(at % labels) * count + Math.floor(at / labels)];
@@ -69,16 +73,16 @@ export class Blocks {
     const places = numbersOf(hole);
     this.y = places.map((at) => Math.floor(at / width));
     this.x = places.map((at) => at % width);
-    this.side = Math.max(BLOCK, Math.round(Math.sqrt(places.length) / BLOCKS));
-    this.top = this.y.reduce((least, y) => Math.min(least, y));
+    this.top = this.y[0];
     this.left = this.x.reduce((least, x) => Math.min(least, x));
-    this.#divide(hole);
+    const [height, across] = [this.y.at(-1) + 1 - this.top, this.x.reduce((most, x) => Math.max(most, x)) + 1 - this.left];
+    const sides = [Math.sqrt(places.length) / BLOCKS, Math.sqrt((height * across) / LARGEST_GRID)];
+    this.side = Math.max(BLOCK, ...sides.map(Math.round));
+    this.#divide(hole, Math.ceil(height / this.side), Math.ceil(across / this.side));
   }
 
-  #divide(hole) {
+  #divide(hole, rows, columns) {
     const { y, x, top, left, side } = this;
-    const rows = Math.floor((y.at(-1) - top) / side) + 1;
-    const columns = Math.floor((x.reduce((most, one) => Math.max(most, one)) - left) / side) + 1;
     const cellAt = (row, column) => Math.floor((row - top) / side) * columns + Math.floor((column - left) / side);
     const cells = y.map((row, pixel) => cellAt(row, x[pixel]));
     const number = new Int32Array(rows * columns).fill(-1);
@@ -129,7 +133,7 @@ export class Blocks {
       const costs = result.subarray(label * this.count, (label + 1) * this.count);
       this.#readHints(down, across, theirs);
       for (let at = 0; at < hints.length; at++) {
-        costs[Math.floor(at / this.hints.channels)] += GUIDE_WEIGHT * (theirs[at] - hints[at]) ** 2;
+        costs[Math.floor(at / this.hints.channels)] += HINTS_WEIGHT * (theirs[at] - hints[at]) ** 2;
       }
       for (let pixel = 0; pixel < owner.length; pixel++) {
         const copied = photo.at(this.y[pixel] + down, this.x[pixel] + across);
@@ -138,8 +142,7 @@ export class Blocks {
       for (let pixel = 0; pixel < this.rimOwner.length; pixel++) {
         const [y, x] = [this.rimY[pixel], this.rimX[pixel]];
         const copied = photo.at(y + down, x + across);
-        // not seen, which is no merit
-        const wrong = copied === photo.none ? 10 * FLAT : photo.difference(copied, photo.at(y, x), 3);
+        const wrong = copied === photo.none ? UNSEEN : photo.difference(copied, photo.at(y, x), 3);
         costs[this.rimOwner[pixel]] += (wrong * RIM_WEIGHT) / (RIM * side);
       }
     }

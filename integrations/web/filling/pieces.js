@@ -4,6 +4,7 @@
 const DOUBT = 0.1;
 const KEPT = 0.01;
 const PRECISION = 1e-4;
+const STEPS = 1000;
 const NEIGHBOURS = [[0, 1], [0, -1], [1, 0], [-1, 0]];
 export const LOOK = 9; // numbers in a look: colours, what changes down, what changes across
 
@@ -138,7 +139,7 @@ function solved({ diagonal, weights, columns }, wanted) {
   const image = new Float64Array(count); // of the direction
   let squares = product(rest, rest);
   const enough = PRECISION ** 2 * squares;
-  while (squares > enough) {
+  for (let turn = 0; turn < STEPS && squares > enough; turn++) {
     for (let at = 0, from = 0; at < count; at++, from += 4) {
       image[at] =
         diagonal[at] * direction[at] -

@@ -87,13 +87,13 @@ function settle(chosen, costs, labels, kinds, isWhite) {
       for (let kind = 0; kind < kinds.length; kind++) {
         const { first, second, costs: together } = kinds[kind];
         const asFirst = pairs[2 * kind][node], asSecond = pairs[2 * kind + 1][node];
-        if (asFirst >= 0) {
-          const from = asFirst * labels ** 2 + chosen[second[asFirst]];
-          for (let label = 0; label < labels; label++) sums[label] += together[from + label * labels];
-        }
         if (asSecond >= 0) {
           const from = asSecond * labels ** 2 + chosen[first[asSecond]] * labels;
           for (let label = 0; label < labels; label++) sums[label] += together[from + label];
+        }
+        if (asFirst >= 0) {
+          const from = asFirst * labels ** 2 + chosen[second[asFirst]];
+          for (let label = 0; label < labels; label++) sums[label] += together[from + label * labels];
         }
       }
       chosen[node] = least(sums, 0, labels);
