@@ -104,6 +104,8 @@ class _Blocks:
 
     def __init__(self, photo: Photo, hints: torch.Tensor, hole: torch.Tensor):
         self.photo, self.hints = photo, hints
+        squares = photo.looks.square()
+        self.squares, self.strengths = squares.sum(1), squares[:, 3:].sum(1)
         self.y, self.x = torch.nonzero(hole, as_tuple=True)
         self.top, self.left = int(self.y.min()), int(self.x.min())
         box = (int(self.y.max()) + 1 - self.top) * (int(self.x.max()) + 1 - self.left)
@@ -169,14 +171,14 @@ class _Blocks:
 
     def _seen(self, y: torch.Tensor, x: torch.Tensor, displacements: torch.Tensor) -> torch.Tensor:
         """What is seen of seams at pixels (pairs, 1, samples) between each two displacements."""
-        looks = self.photo.looks[self.photo.at(y + displacements[:, :1], x + displacements[:, 1:])]
-        looks = looks / math.sqrt(3 * SAMPLES**2)  # (pairs, labels, samples, 9): squares are means of channels
-        strengths = looks[..., 3:].square().sum((2, 3))
-        strengths = (strengths[:, :, None] + strengths[:, None]) / 2
-        looks = looks.flatten(2)
-        squares = looks.square().sum(2)
-        differences = squares[:, :, None] + squares[:, None] - 2 * looks @ looks.transpose(1, 2)
-        return SEAM_WEIGHT * differences.clamp(min=0) / (strengths + FLAT)
+        places = self.photo.at(y + displacements[:, :1], x + displacements[:, 1:])  # (pairs, labels, samples)
+        looks = self.photo.looks[places].flatten(2)
+        squares, strengths = (sums[places].sum(2) for sums in (self.squares, self.strengths))
+        differences = squares[:, :, None] + squares[:, None]
+        differences = torch.baddbmm(differences, looks, looks.transpose(1, 2), alpha=-2).clamp_(min=0)
+        # means over samples and channels, as 9 numbers of 3 channels are one difference
+        strengths = (strengths[:, :, None] + strengths[:, None]) / 2 + 3 * SAMPLES**2 * FLAT
+        return differences.div_(strengths).mul_(SEAM_WEIGHT)
 
 
 def _labels(level: Level, sources: torch.Tensor, blocks: _Blocks) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import torch
 
-SWEEPS = 16
-"""Of messages over all kinds of pairs."""
+SWEEPS = 8
+"""Of messages over all kinds of pairs. 16 measured the same, 6 0.5 % worse in feature distance."""
 
 DAMPING = 0.5
 """Share of a message that stays: without it messages swing."""
 
-TURNS = 4
+TURNS = 1
 """Then so often each node, as on a chessboard, takes the label that is best beside its neighbours (iterated conditional
-modes)."""
+modes). 4 measured the same."""
 
 
 class Pairs(NamedTuple):

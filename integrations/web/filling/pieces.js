@@ -3,7 +3,7 @@
 
 const DOUBT = 0.1;
 const KEPT = 0.01;
-const PRECISION = 1e-4;
+const PRECISION = 1e-3;
 const STEPS = 1000;
 const NEIGHBOURS = [[0, 1], [0, -1], [1, 0], [-1, 0]];
 export const LOOK = 9; // numbers in a look: colours, what changes down, what changes across

@@ -1,9 +1,9 @@
 // Labels for the nodes of a graph that cost little together: glcic_hub/filling/propagation.py for browsers. That file
 // says why the numbers are what they are.
 
-const SWEEPS = 16;
+const SWEEPS = 8;
 const DAMPING = 0.5;
-const TURNS = 4;
+const TURNS = 1;
 
 /**
  * The number of a label for each node, Int32Array.

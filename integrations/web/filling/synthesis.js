@@ -6,7 +6,7 @@ import { assembled } from "./montage.js";
 import { Level, mean, PATCH } from "./patches.js";
 
 const RATIO = 1.4;
-const ROUNDS = [3, 2];
+const ROUNDS = [3, 1];
 const [FIRST_STRIDE, STRIDE] = [2, 3];
 const WORK = 1.5;
 const KNOWN_SHARE = 0.5;
@@ -40,7 +40,7 @@ export function synthesised(picture, hole, known, scale, random, progress) {
   const works = scales.map((at) => at ** WORK);
   const whole = works.reduce((sum, work) => sum + work, works.at(-1)); // what is left after the last one takes as long
   let done = 0;
-  let level, chosen, current;
+  let level, chosen;
   for (const [number, at] of scales.entries()) {
     const former = level;
     level = frame.level(at, former ? STRIDE : FIRST_STRIDE, random);
@@ -51,21 +51,20 @@ export function synthesised(picture, hole, known, scale, random, progress) {
       rounds = frame.maySearch(at) ? ROUNDS[1] : 0;
     } else {
       const soft = blurred(level.image, FIRST_BLUR);
-      current = level.voted(level.nearest(level.described(soft, level.targets), soft));
+      const current = level.voted(level.nearest(level.described(soft, level.targets), soft));
       chosen = level.nearest(level.described(current, level.targets), level.image);
       rounds = ROUNDS[0] - 1;
     }
     const shown = (count) => progress((done + (works[number] * count) / (rounds + 1)) / whole);
-    current = level.voted(chosen);
     shown(1);
     for (let turn = 0; turn < rounds; turn++) {
+      const current = level.voted(chosen);
       chosen = level.improved(level.described(current, level.targets), chosen, turn ? [1] : [4, 2, 1]);
-      current = level.voted(chosen);
       shown(turn + 2);
     }
     done += works[number];
   }
-  const finished = frame.finished(assembled(level, hole, chosen.sources, current));
+  const finished = frame.finished(assembled(level, hole, chosen.sources, frame.picture));
   progress(1);
   return finished;
 }
