@@ -19,8 +19,8 @@ QUALITY = 88
 PICTURES = {
     "removal": [["bison", "fence"]],
     "removals": [["elephants", "hikers"]],
-    "failure": [["school-bus"]],
-    "failures": [["two-men", "gondola"]],
+    "failure": [["two-men"]],
+    "failures": [["school-bus", "gondola"]],
 }
 """File: its rows of removals, each shown before and after. The README has the first of each kind, docs/quality.md the
 others; both name the photos beside them."""
