@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 from skimage import data
 
@@ -42,13 +43,14 @@ def softened(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], ndimage.gaussian_filter(photo, (6, 6, 0)), photo)
 
 
-def python_textured(completed: np.ndarray, mask: np.ndarray, model) -> np.ndarray:
+def python_textured(completed: np.ndarray, mask: np.ndarray, model, seed: int | None = None) -> np.ndarray:
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
     result = completed.copy()
     for hole in find_holes(mask, model.sample_size, model.max_hole_size):
         view = grown(hole.box, reach(hole), mask.shape)
         frame = cut_out(completed, mask, hole, view)
         frame.values[frame.hole] = completed[view][frame.hole] / np.float32(255)
-        synthesise_frame(frame, inside(hole.box, view), hole)
+        synthesise_frame(frame, inside(hole.box, view), hole, generator)
         result[view][frame.hole] = (255 * frame.values[frame.hole]).round()
     return result
 
@@ -68,7 +70,9 @@ def test_the_page_is_as_good_as_python(textured, graph, embedded, name):
     soft = completer(graph)(photo, mask)
     (ours, _), theirs = textured(soft, mask), python_textured(soft, mask, embedded)
     assert np.array_equal(ours[~mask], photo[~mask])
-    assert error(ours, photo, mask) == pytest.approx(error(theirs, photo, mask), rel=0.1)
+    errors = [error(python_textured(soft, mask, embedded, seed), photo, mask) for seed in (1, 2)]
+    errors.append(error(theirs, photo, mask))  # other random numbers are that far apart
+    assert 0.9 * min(errors) < error(ours, photo, mask) < 1.1 * max(errors)
     inner = ndimage.binary_erosion(mask, iterations=3)
     around = ndimage.binary_dilation(mask, iterations=50) & ~ndimage.binary_dilation(mask)
     assert roughness(soft, inner) < 0.55 * roughness(photo, around)
