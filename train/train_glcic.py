@@ -311,9 +311,9 @@ def open_run(args: argparse.Namespace) -> Run:
     # Networks and optimisers. A resumed run keeps its mean colour, even if the data or the options are others now.
     if args.pretrained_model_name_or_path:
         start = GLCICModel.from_pretrained(args.pretrained_model_name_or_path)
-        network, mean = start.network, start.mean.tolist()
+        network, mean, kept = start.network, start.mean.tolist(), {"texture": start.texture}
     else:
-        network = CompletionNetwork(args.base_channels)
+        network, kept = CompletionNetwork(args.base_channels), {}
         mean = progress.mean or mean_colour(crops).tolist()
         initialise(network, args.init)
     progress.mean = progress.mean or [round(value, 6) for value in mean]
@@ -322,6 +322,7 @@ def open_run(args: argparse.Namespace) -> Run:
         "mean": progress.mean,
         "sample_size": args.resolution,
         "max_hole_size": args.max_hole_size,
+        **kept,
     }
     players = make_players(args, accelerator, network)
     players.mean, players.judge = torch.tensor(progress.mean, device=accelerator.device), judge
