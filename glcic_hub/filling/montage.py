@@ -20,7 +20,7 @@ from glcic_hub.filling.progress import Progress, unseen
 from glcic_hub.filling.propagation import Pairs, cheapest
 
 LABELS = 64
-"""Displacements that a hole may be made with. 32 measured 1 % worse in feature distance."""
+"""Displacements that a hole may be made with. 32 measured up to 3 % worse in feature distance, 48 up to 1 %."""
 
 CANDIDATES = 256
 """The labels are chosen among so many displacements, those that most patches chose."""
@@ -40,19 +40,19 @@ LARGEST_GRID = 2**13
 
 HINTS_WEIGHT = 1.0
 """How much the difference in a level's hints (a sum of squares, weighted as `synthesis.py` says) costs. With half of it
-brush strokes measure 2 % worse, with twice as much 1 % better; squares and eyes find them equal."""
+brush strokes measure 2 % worse; with twice as much, and seams at half, 1 % better. Squares and eyes find them equal."""
 
 RIM = 4
 """Known pixels up to so many pixels from the hole are compared."""
 
 RIM_WEIGHT = 12.0
-"""How much their mean square difference costs. A quarter of it measured 1 % worse."""
+"""How much their mean square difference costs. Between 3 and 15 all measured within 2 %, without order."""
 
 UNSEEN = 0.02
 """That difference where it cannot be seen, because the label leads to where nothing is known."""
 
 SEAM_WEIGHT = 0.02
-"""How much a seam costs where two labels differ by as much as their gradients. Half or twice as much: the same."""
+"""How much a seam costs where two labels differ by as much as their gradients. Half of it measured the same."""
 
 FLAT = 0.002
 """Added to the mean square of the gradients: in flat places everything is seen."""

@@ -71,8 +71,8 @@ def test_the_page_is_as_good_as_python(textured, graph, embedded, name):
     (ours, _), theirs = textured(soft, mask), python_textured(soft, mask, embedded)
     assert np.array_equal(ours[~mask], photo[~mask])
     errors = [error(python_textured(soft, mask, embedded, seed), photo, mask) for seed in (1, 2)]
-    errors.append(error(theirs, photo, mask))  # other random numbers are that far apart
-    assert 0.9 * min(errors) < error(ours, photo, mask) < 1.1 * max(errors)
+    errors.append(error(theirs, photo, mask))  # random numbers alone move one of them by 8 %
+    assert error(ours, photo, mask) == pytest.approx(np.mean(errors), rel=0.1)
     inner = ndimage.binary_erosion(mask, iterations=3)
     around = ndimage.binary_dilation(mask, iterations=50) & ~ndimage.binary_dilation(mask)
     assert roughness(soft, inner) < 0.55 * roughness(photo, around)
