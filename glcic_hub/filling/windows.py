@@ -148,9 +148,11 @@ def choose_windows(network: CompletionNetwork, size: tuple[int, int], wanted: np
     joined = True
     while joined:
         windows, joined = _join_once(windows, cost)
-    whole = 0, size[0], 0, size[1]
-    if sum(map(cost, windows)) > cost(whole):
-        windows = [whole]
+    if windows:
+        tops, bottoms, lefts, rights = zip(*windows)
+        around_all = min(tops), max(bottoms), min(lefts), max(rights)
+        if sum(map(cost, windows)) > cost(around_all):
+            windows = [around_all]
     return [(slice(top, bottom), slice(left, right)) for top, bottom, left, right in windows]
 
 

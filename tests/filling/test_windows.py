@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -50,7 +50,7 @@ def frames_and_windows(draw) -> tuple[int, int, tuple[slice, slice]]:
     return *size, tuple(window)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(frames_and_windows())
 def test_a_window_equals_the_full_frame_there(case):
     height, width, window = case
@@ -159,7 +159,7 @@ MASKS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(MASKS, st.integers(1, 91), st.integers(1, 111))
 def test_several_holes_of_any_size_are_completed_as_on_the_full_frame(boxes, height, width):
     mask = torch.zeros(1, 1, height, width)
@@ -193,8 +193,9 @@ def test_windows_are_joined_where_that_is_cheaper(monkeypatch):
     assert choose_windows(network, (1000, 1000), area()) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 960), st.integers(0, 960)), min_size=1, max_size=6))
+@example([(0, 38), (167, 183), (267, 0)])  # no two of them are cheaper together, all three are
 def test_windows_cover_everything_and_cost_no_more_than_one_around_all(corners):
     network = CompletionNetwork(8)
     wanted = area(*((y, y + 40, x, x + 40) for y, x in corners))
