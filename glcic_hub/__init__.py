@@ -4,6 +4,7 @@ The public names are loaded on first use, so that `import glcic_hub` is cheap an
 """
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from glcic_hub.pipeline import GLCICPipeline
 
 __version__ = "0.1.0"
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    # PyTorch's threads wait for each other in a loop, for milliseconds, before they sleep: where other programs are
+    # busy as well, a fill takes up to fifty times as long. A thousand turns cost nothing on an idle machine. The number
+    # is read when torch is first imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOME_OF = {
     "Completer": "glcic_hub.filling.completer",

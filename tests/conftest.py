@@ -1,5 +1,8 @@
 """What holds for all tests, whatever ran before and however pytest was started."""
 
+import glcic_hub  # noqa: F401  # before torch, as it says how torch's threads wait
+
+# isort: split
 import shutil
 import signal
 

@@ -38,6 +38,26 @@ def test_import_is_light():
     run(code)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's threads are not those of libgomp")
+@pytest.mark.parametrize(
+    ("given", "turns"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+    ids=["default", "the user's number", "the user's policy"],
+)
+def test_threads_of_torch_wait_briefly(given, turns):
+    """As libgomp says itself, when torch is imported after us."""
+    free = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", "import glcic_hub, torch"],
+        env=free | given | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"GOMP_SPINCOUNT = '{turns}'" in done.stderr, done.stderr
+
+
 def test_the_pipeline_imports_no_other_pipelines():
     """diffusers' Auto classes would import them all, with warnings of transformers and seconds of work."""
     code = """
