@@ -6,9 +6,8 @@ import { numbersOf } from "./patches.js";
 import { blended, LOOK, Photo } from "./pieces.js";
 import { cheapest } from "./propagation.js";
 
-const LABELS = 64;
 const CANDIDATES = 256;
-const VOTED_SHARE = 0.25;
+const LABELS = 16;
 const BLOCK = 4;
 const BLOCKS = 28;
 const LARGEST_GRID = 2 ** 13;
@@ -23,41 +22,38 @@ const LOST = 1000;
 /**
  * The picture with its hole made of pieces of what is known.
  *
- * @param level the picture at its own scale
+ * @param level the picture at its own scale; its image stays in the hole where no piece reaches
  * @param hole Uint8Array, 1 where it is so, disjoint from what is known; not empty
  * @param sources what its wanted patches chose
- * @param guess grid like the level's image; used in the hole where no piece reaches
- * @returns a grid like `guess`, another one in the hole
+ * @returns a grid like the level's image, another one in the hole
  */
-export function assembled(level, hole, sources, guess) {
+export function assembled(level, hole, sources) {
   const photo = new Photo(level.image, level.known);
   const blocks = new Blocks(photo, level.hints, hole);
-  const { displacements, costs } = labelsOf(level, sources, blocks);
-  const labels = labelled(costs, blocks, displacements);
+  const choice = labelsOf(level, sources, blocks);
+  const labels = labelled(blocks, choice);
   const { y, x, owner } = blocks;
   const moves = new Int32Array(2 * y.length);
   const guessed = new Float32Array(3 * y.length);
-  const places = y.map((row, pixel) => row * guess.width + x[pixel]);
+  const places = y.map((row, pixel) => row * level.image.width + x[pixel]);
   for (let pixel = 0; pixel < places.length; pixel++) {
-    const label = labels[owner[pixel]];
-    for (let axis = 0; axis < 2; axis++) moves[2 * pixel + axis] = displacements[2 * label + axis];
+    const label = owner[pixel] * choice.labels + labels[owner[pixel]];
+    for (let axis = 0; axis < 2; axis++) moves[2 * pixel + axis] = choice.displacements[2 * label + axis];
     for (let channel = 0; channel < 3; channel++) {
-      guessed[3 * pixel + channel] = guess.values[3 * places[pixel] + channel];
+      guessed[3 * pixel + channel] = level.image.values[3 * places[pixel] + channel];
     }
   }
   const colours = blended(photo, y, x, moves, guessed);
-  const values = guess.values.slice();
+  const values = level.image.values.slice();
   for (let at = 0; at < colours.length; at++) values[3 * places[Math.floor(at / 3)] + (at % 3)] = colours[at];
-  return { ...guess, values };
+  return { ...level.image, values };
 }
 
-/** A label for each block, Int32Array. */
-export function labelled(costs, blocks, displacements) {
-  const [labels, { count, row, column }] = [displacements.length / 2, blocks];
-  const own = new Float32Array(costs.length); // all labels of a block, then of the next
-  for (let at = 0; at < own.length; at++) own[at] = costs[(at % labels) * count + Math.floor(at / labels)];
-  const kinds = [blocks.seams(false, displacements), blocks.seams(true, displacements)];
-  return cheapest(own, labels, kinds, row.map((one, block) => Number((one + column[block]) % 2 === 0)));
+/** A label for each block, Int32Array: a number among those of `labelsOf` that it may take. */
+export function labelled(blocks, { labels, displacements, costs }) {
+  const { row, column } = blocks;
+  const kinds = [false, true].map((isBelow) => blocks.seams(isBelow, displacements, labels));
+  return cheapest(costs, labels, kinds, row.map((one, block) => Number((one + column[block]) % 2 === 0)));
 }
 
 /** The blocks of a hole. */
@@ -102,6 +98,7 @@ export class Blocks {
       if (this.column[block] + 1 < columns) this.right[block] = number[cell + 1];
     });
     this.#findRim(hole, (row, column) => number[cellAt(row, column)]);
+    this.#countUnknown();
   }
 
   /** Known pixels near the hole; each belongs to the block that is nearest. */
@@ -121,9 +118,31 @@ export class Blocks {
     this.rimOwner = Int32Array.from(owners);
   }
 
+  /** How many pixels above and to the left of each corner are unknown. */
+  #countUnknown() {
+    const { width, height, known } = this.photo;
+    this.unknown = new Int32Array((width + 1) * (height + 1));
+    for (let y = 0; y < height; y++) {
+      for (let x = 0, row = 0; x < width; x++) {
+        row += 1 - known[y * width + x];
+        this.unknown[(y + 1) * (width + 1) + x + 1] = this.unknown[y * (width + 1) + x + 1] + row;
+      }
+    }
+  }
+
+  /** The share of unknown pixels in a block's square that begins there. */
+  #unknownAt(top, left) {
+    const { photo: { width, height }, side, unknown } = this;
+    const [y, bottom] = [top, top + side].map((at) => Math.min(Math.max(at, 0), height));
+    const [x, right] = [left, left + side].map((at) => Math.min(Math.max(at, 0), width));
+    const at = (row, column) => unknown[row * (width + 1) + column];
+    const inside = at(bottom, right) - at(y, right) - at(bottom, x) + at(y, x);
+    return 1 - ((bottom - y) * (right - x) - inside) / side ** 2;
+  }
+
   /** What displacements cost each block: Float32Array, all blocks with the first one, then with the next. */
   costs(displacements) {
-    const { photo, owner, side } = this;
+    const { photo, side } = this;
     const result = new Float32Array((displacements.length / 2) * this.count);
     const hints = new Float32Array(this.hints.channels * this.count);
     this.#readHints(0, 0, hints);
@@ -135,9 +154,9 @@ export class Blocks {
       for (let at = 0; at < hints.length; at++) {
         costs[Math.floor(at / this.hints.channels)] += HINTS_WEIGHT * (theirs[at] - hints[at]) ** 2;
       }
-      for (let pixel = 0; pixel < owner.length; pixel++) {
-        const copied = photo.at(this.y[pixel] + down, this.x[pixel] + across);
-        if (copied === photo.none) costs[owner[pixel]] += LOST / side ** 2;
+      for (let block = 0; block < this.count; block++) {
+        const [top, left] = [this.top + this.row[block] * side, this.left + this.column[block] * side];
+        costs[block] += LOST * this.#unknownAt(top + down, left + across);
       }
       for (let pixel = 0; pixel < this.rimOwner.length; pixel++) {
         const [y, x] = [this.rimY[pixel], this.rimX[pixel]];
@@ -162,139 +181,91 @@ export class Blocks {
 
   /**
    * The seams between blocks and those below, or to the right: {first, second, costs}, pairs of blocks and what any two
-   * labels cost them, as propagation.js has it.
+   * of the displacements that they may take cost them, as propagation.js has it.
    */
-  seams(isBelow, displacements) {
+  seams(isBelow, displacements, labels) {
     const neighbour = isBelow ? this.below : this.right;
     const first = numbersOf(neighbour.map((block) => Number(block >= 0)));
     const second = first.map((block) => neighbour[block]);
-    const labels = displacements.length / 2;
-    const seen = new Seen(labels);
     const costs = new Float32Array(first.length * labels ** 2);
-    for (let pair = 0; pair < first.length; pair++) {
+    const [one, other] = [new Seen(labels), new Seen(labels)];
+    for (let pair = 0, to = 0; pair < first.length; pair++) {
       const y = this.top + this.row[second[pair]] * this.side;
       const x = this.left + this.column[second[pair]] * this.side;
-      seen.look(this.photo, y, x, this.side, isBelow, displacements);
-      seen.compare(costs.subarray(pair * labels ** 2, (pair + 1) * labels ** 2));
+      one.look(this.photo, y, x, this.side, isBelow, displacements, first[pair]);
+      other.look(this.photo, y, x, this.side, isBelow, displacements, second[pair]);
+      for (let label = 0; label < labels; label++) {
+        for (let beside = 0; beside < labels; beside++) costs[to++] = one.difference(label, other, beside);
+      }
     }
     return { first, second, costs };
   }
 }
 
-/** What is seen at one seam with each label, and how much labels differ there. */
+/** What is seen at one seam with each displacement that a block may take. */
 class Seen {
-  #step; // from one number to the next: labels, four by four
-  #looks;
-  #squares;
-  #strengths;
-
   constructor(labels) {
-    this.labels = labels;
-    this.#step = 4 * Math.ceil(labels / 4);
-    this.#looks = new Float32Array(SAMPLES ** 2 * LOOK * this.#step); // a number of all labels, then the next one
-    this.#squares = new Float64Array(labels);
-    this.#strengths = new Float64Array(labels);
+    this.looks = new Float32Array(labels * SAMPLES ** 2 * LOOK);
+    this.strengths = new Float64Array(labels);
   }
 
   /** Take the samples of a seam whose second block begins there. */
-  look(photo, top, left, side, isBelow, displacements) {
-    const looks = this.#looks;
-    for (let label = 0; label < this.labels; label++) {
-      let squares = 0, strength = 0, to = label;
+  look(photo, top, left, side, isBelow, displacements, block) {
+    const labels = this.strengths.length;
+    for (let label = 0, to = 0; label < labels; label++) {
+      const move = 2 * (block * labels + label);
+      let strength = 0;
       for (let over = 0; over < SAMPLES; over++) {
         for (let step = 0; step < SAMPLES; step++) {
           const along = Math.floor(((2 * step + 1) * side) / (2 * SAMPLES));
           const across = over - (SAMPLES >> 1);
-          const y = top + (isBelow ? across : along) + displacements[2 * label];
-          const x = left + (isBelow ? along : across) + displacements[2 * label + 1];
+          const y = top + (isBelow ? across : along) + displacements[move];
+          const x = left + (isBelow ? along : across) + displacements[move + 1];
           const from = LOOK * photo.at(y, x);
-          for (let at = 0; at < LOOK; at++, to += this.#step) {
+          for (let at = 0; at < LOOK; at++, to++) {
             const value = photo.looks[from + at];
-            looks[to] = value;
-            squares += value * value;
+            this.looks[to] = value;
             if (at >= 3) strength += value * value;
           }
         }
       }
-      this.#squares[label] = squares;
-      this.#strengths[label] = strength;
+      this.strengths[label] = strength;
     }
   }
 
-  /** Write what each two labels cost. */
-  compare(costs) {
-    const [looks, step] = [this.#looks, this.#step];
-    for (let one = 0; one < this.labels; one += 4) {
-      for (let other = one; other < this.labels; other += 2) {
-        // eight products at once: this is where most of the time goes
-        let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-        for (let at = 0; at < looks.length; at += step) {
-          const p = looks[at + other], q = looks[at + other + 1];
-          const u = looks[at + one], v = looks[at + one + 1], w = looks[at + one + 2], z = looks[at + one + 3];
-          a += p * u;
-          b += p * v;
-          c += p * w;
-          d += p * z;
-          e += q * u;
-          f += q * v;
-          g += q * w;
-          h += q * z;
-        }
-        this.#write(costs, one, other, a);
-        this.#write(costs, one + 1, other, b);
-        this.#write(costs, one + 2, other, c);
-        this.#write(costs, one + 3, other, d);
-        this.#write(costs, one, other + 1, e);
-        this.#write(costs, one + 1, other + 1, f);
-        this.#write(costs, one + 2, other + 1, g);
-        this.#write(costs, one + 3, other + 1, h);
-      }
+  /** What a displacement here and one of another block cost. */
+  difference(label, other, beside) {
+    const numbers = SAMPLES ** 2 * LOOK;
+    let squares = 0;
+    for (let at = 0, here = label * numbers, there = beside * numbers; at < numbers; at++) {
+      squares += (this.looks[here + at] - other.looks[there + at]) ** 2;
     }
-  }
-
-  #write(costs, one, other, product) {
-    if (one >= this.labels || other >= this.labels) return;
-    const difference = Math.max(0, this.#squares[one] + this.#squares[other] - 2 * product);
-    const strength = (this.#strengths[one] + this.#strengths[other]) / 2;
-    // means of channels and samples
-    const cost = (SEAM_WEIGHT * difference) / (strength + FLAT * 3 * SAMPLES ** 2);
-    costs[one * this.labels + other] = cost;
-    costs[other * this.labels + one] = cost;
+    const strength = (this.strengths[label] + other.strengths[beside]) / 2;
+    return (SEAM_WEIGHT * squares) / (strength + FLAT * 3 * SAMPLES ** 2); // means of channels and samples
   }
 }
 
-/** Displacements, Int32Array, down and across, and what they cost each block, as `Blocks.costs` has it. */
+/**
+ * The displacements each block may take: {labels, displacements, costs}. How many; Int32Array, down and across, all of
+ * a block and then of the next; Float32Array, what they cost it.
+ */
 export function labelsOf(level, sources, blocks) {
   const candidates = candidatesOf(level, sources);
-  const costs = blocks.costs(candidates);
-  const [most, count] = [Math.min(candidates.length / 2, LABELS), blocks.count];
-  const chosen = [];
-  const least = new Float32Array(count).fill(Infinity);
-  while (chosen.length < most) {
-    const isVoted = chosen.length < Math.round(VOTED_SHARE * LABELS);
-    const next = isVoted ? chosen.length : mostGaining(costs, least, chosen);
-    chosen.push(next);
-    for (let block = 0; block < count; block++) least[block] = Math.min(least[block], costs[next * count + block]);
+  const all = blocks.costs(candidates);
+  const [offered, { count }] = [candidates.length / 2, blocks];
+  const labels = Math.min(offered, LABELS);
+  const displacements = new Int32Array(2 * labels * count);
+  const costs = new Float32Array(labels * count);
+  const numbers = [...Array(offered).keys()];
+  for (let block = 0, to = 0; block < count; block++) {
+    const costOf = (candidate) => all[candidate * count + block];
+    const order = numbers.slice().sort((one, other) => costOf(one) - costOf(other));
+    for (const candidate of order.slice(0, labels)) {
+      displacements.set(candidates.subarray(2 * candidate, 2 * candidate + 2), 2 * to);
+      costs[to++] = costOf(candidate);
+    }
   }
-  const kept = { displacements: new Int32Array(2 * most), costs: new Float32Array(most * count) };
-  chosen.forEach((candidate, label) => {
-    kept.displacements.set(candidates.subarray(2 * candidate, 2 * candidate + 2), 2 * label);
-    kept.costs.set(costs.subarray(candidate * count, (candidate + 1) * count), label * count);
-  });
-  return kept;
-}
-
-/** The candidate that lowers the blocks' costs most. */
-function mostGaining(costs, least, chosen) {
-  const count = least.length;
-  let [best, most] = [0, -1];
-  for (let candidate = 0; candidate < costs.length / count; candidate++) {
-    if (chosen.includes(candidate)) continue;
-    let gain = 0;
-    for (let block = 0; block < count; block++) gain += Math.max(0, least[block] - costs[candidate * count + block]);
-    if (gain > most) [best, most] = [candidate, gain];
-  }
-  return best;
+  return { labels, displacements, costs };
 }
 
 /** The displacements that patches chose most often, Int32Array, down and across. */

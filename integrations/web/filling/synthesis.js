@@ -19,7 +19,7 @@ const [TEXTURE_WEIGHT, COARSE_TEXTURE_WEIGHT] = [1.3, 0.3];
 const TEXTURE_BLUR = 1.5;
 const COARSE_TEXTURES = [1, 3];
 const [ALIKE_COLOUR, ALIKE_PLACE] = [0.08, 20];
-const LEARNED_FROM = 2 ** 12;
+const LEARNED_FROM = 2 ** 11;
 const NEARNESS = 0.03;
 const [RETURN_BLUR, LEAST_RETURN_BLUR, RETURN_DEPTH] = [0.5, 1.3, 6.4];
 
@@ -64,7 +64,7 @@ export function synthesised(picture, hole, known, scale, random, progress) {
     }
     done += works[number];
   }
-  const finished = frame.finished(assembled(level, hole, chosen.sources, frame.picture));
+  const finished = frame.finished(assembled(level, hole, chosen.sources));
   progress(1);
   return finished;
 }
