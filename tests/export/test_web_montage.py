@@ -10,7 +10,6 @@ from skimage import data
 
 from glcic_hub.filling import montage, pieces
 from glcic_hub.filling.pieces import Photo, blended
-from glcic_hub.filling.propagation import cheapest
 from tests.export.conftest import box
 
 SIZE = (44, 52)
@@ -28,8 +27,10 @@ PREPARED = """async ([size, image, known, hole, hints, displacements, moves, gue
 """
 BLOCKS = """  const own = Int32Array.from(level.moves);
   const kinds = [false, true].map((isBelow) => blocks.seams(isBelow, own, own.length / 2 / blocks.count));
-  const numbers = [blocks.row, blocks.column, blocks.owner, blocks.costs(steps), ...kinds.flatMap(Object.values)];
-  return numbers.map((some) => [...some]);
+  const labels = own.length / 2 / blocks.count;
+  const reuse = blocks.reuse(own, labels, blocks.row.map((row) => row % labels));
+  const costs = [blocks.costs(steps), reuse, ...kinds.flatMap(Object.values)];
+  return [blocks.row, blocks.column, blocks.owner, ...costs].map((some) => [...some]);
 }"""
 LABELS = """  const chosen = montage.labelsOf(level, Int32Array.from(sources), blocks);
   const solved = montage.labelled(blocks, chosen);
@@ -84,9 +85,11 @@ KNOWN = {"all but the hole": ~HOLE, "another hole": ~(HOLE | OTHER)}
 def test_displacements_cost_the_same(called, known):
     blocks, displacements = python_blocks(known), torch.tensor(DISPLACEMENTS)
     moves = np.random.default_rng(2).integers(-25, 26, (len(blocks.row), 4, 2))
-    row, column, owner, costs, *seams = called(BLOCKS, picture(), known, level={"moves": moves.ravel().tolist()})
+    row, column, owner, costs, reuse, *seams = called(BLOCKS, picture(), known, level={"moves": moves.ravel().tolist()})
     for ours, theirs in ((row, blocks.row), (column, blocks.column), (owner, blocks.owner)):
         assert ours.tolist() == theirs.tolist()
+    theirs = blocks.reuse(torch.from_numpy(moves), blocks.row % 4)
+    np.testing.assert_allclose(reuse.reshape(theirs.shape), theirs, rtol=1e-4, atol=1e-6)
     theirs = blocks.costs(displacements)
     np.testing.assert_allclose(costs.reshape(theirs.shape), theirs, rtol=1e-4, atol=1e-6)
     wanted = [*blocks.seams(torch.from_numpy(moves), False), *blocks.seams(torch.from_numpy(moves), True)]
@@ -122,7 +125,7 @@ def test_blocks_get_the_same_labels(called, count):
     moves, totals = [], []
     for (some, own), labels in ((ours, torch.from_numpy(given[2])), ((displacements, costs), None)):
         seams = [blocks.seams(some, is_below) for is_below in (False, True)]
-        labels = cheapest(own, seams, blocks.is_white) if labels is None else labels
+        labels = montage._labelled(blocks, some, own) if labels is None else labels
         every = torch.arange(len(labels))
         moves.append(some[every, labels])
         total = own[every, labels].sum()

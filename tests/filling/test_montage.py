@@ -149,6 +149,38 @@ def test_costs_of_seams(is_below):
             assert costs[at, a, b] == pytest.approx(SEAM_WEIGHT * wanted, rel=1e-3, abs=1e-6)
 
 
+def test_what_others_copy_is_counted():
+    """For each block and displacement: how often its square's pixels are copied, in the mean, by other blocks."""
+    blocks = blocks_of(noise(), ~HOLE, np.zeros((1, *SIZE), np.float32))
+    rng = np.random.default_rng(7)
+    moves = rng.choice([(0, -21), (3, 24), (-16, 2), (-30, -30)], (len(blocks.row), 3))
+    labels = rng.integers(0, 3, len(moves))
+    reuse = blocks.reuse(torch.from_numpy(moves), torch.from_numpy(labels)).numpy()
+    uses = np.zeros((200, 200))  # with much around the photo, from where nothing is copied
+    for y, x, block in zip(blocks.y.tolist(), blocks.x.tolist(), blocks.owner.tolist()):
+        at = y + moves[block, labels[block], 0], x + moves[block, labels[block], 1]
+        if 0 <= at[0] < 60 and 0 <= at[1] < 72 and not HOLE[at]:
+            uses[at[0] + 64, at[1] + 64] += 1
+    for block, label in np.ndindex(reuse.shape):
+        top, left = 64 + 20 + 4 * int(blocks.row[block]), 64 + 26 + 4 * int(blocks.column[block])
+        down, across = moves[block, label]
+        wanted = uses[top + down : top + down + 4, left + across : left + across + 4].mean()
+        wanted = max(0, wanted - (label == labels[block]))
+        assert reuse[block, label] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_all_would_copy_becomes_dearer(monkeypatch):
+    """A flat photo; each block would rather copy the same square than what lies 24 columns to the right of it."""
+    blocks = blocks_of(np.zeros((3, *SIZE), np.float32), ~HOLE, np.zeros((1, *SIZE), np.float32))
+    same = torch.stack([2 - 20 - 4 * blocks.row, 2 - 26 - 4 * blocks.column], 1)
+    moves = torch.stack([same, torch.tensor([0, 24]).expand_as(same)], 1)
+    costs = torch.tensor([0, 0.001]).repeat(len(same), 1)
+    labels = montage._labelled(blocks, moves, costs)
+    assert (labels == 1).sum() > len(labels) / 2
+    monkeypatch.setattr(montage, "REVISIONS", 0)
+    assert not montage._labelled(blocks, moves, costs).any()
+
+
 def test_blocks_grow_with_the_hole(monkeypatch):
     monkeypatch.setattr(montage, "BLOCKS", 2)
     blocks = blocks_of(noise(), ~HOLE, np.zeros((1, *SIZE), np.float32))

@@ -17,6 +17,8 @@ const SEAM_WEIGHT = 0.02;
 const FLAT = 0.002;
 const UNSEEN = 0.02;
 const SAMPLES = 4;
+const REUSE_WEIGHT = 0.003;
+const REVISIONS = 2;
 const LOST = 1000;
 
 /**
@@ -53,7 +55,15 @@ export function assembled(level, hole, sources) {
 export function labelled(blocks, { labels, displacements, costs }) {
   const { row, column } = blocks;
   const kinds = [false, true].map((isBelow) => blocks.seams(isBelow, displacements, labels));
-  return cheapest(costs, labels, kinds, row.map((one, block) => Number((one + column[block]) % 2 === 0)));
+  const isWhite = row.map((one, block) => Number((one + column[block]) % 2 === 0));
+  let chosen = cheapest(costs, labels, kinds, isWhite);
+  const dearer = new Float32Array(costs.length);
+  for (let revision = 0; revision < REVISIONS; revision++) {
+    const reuse = blocks.reuse(displacements, labels, chosen);
+    for (let at = 0; at < dearer.length; at++) dearer[at] = dearer[at] / 2 + REUSE_WEIGHT * reuse[at];
+    chosen = cheapest(costs.map((cost, at) => cost + dearer[at]), labels, kinds, isWhite);
+  }
+  return chosen;
 }
 
 /** The blocks of a hole. */
@@ -98,7 +108,7 @@ export class Blocks {
       if (this.column[block] + 1 < columns) this.right[block] = number[cell + 1];
     });
     this.#findRim(hole, (row, column) => number[cellAt(row, column)]);
-    this.#countUnknown();
+    this.unknown = this.#sums((at) => 1 - this.photo.known[at]);
   }
 
   /** Known pixels near the hole; each belongs to the block that is nearest. */
@@ -118,26 +128,49 @@ export class Blocks {
     this.rimOwner = Int32Array.from(owners);
   }
 
-  /** How many pixels above and to the left of each corner are unknown. */
-  #countUnknown() {
-    const { width, height, known } = this.photo;
-    this.unknown = new Int32Array((width + 1) * (height + 1));
+  /** Sums of a map of the photo's pixels, above and to the left of each corner. */
+  #sums(valueAt) {
+    const { width, height } = this.photo;
+    const sums = new Int32Array((width + 1) * (height + 1));
     for (let y = 0; y < height; y++) {
       for (let x = 0, row = 0; x < width; x++) {
-        row += 1 - known[y * width + x];
-        this.unknown[(y + 1) * (width + 1) + x + 1] = this.unknown[y * (width + 1) + x + 1] + row;
+        row += valueAt(y * width + x);
+        sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + row;
       }
     }
+    return sums;
   }
 
-  /** The share of unknown pixels in a block's square that begins there. */
-  #unknownAt(top, left) {
-    const { photo: { width, height }, side, unknown } = this;
-    const [y, bottom] = [top, top + side].map((at) => Math.min(Math.max(at, 0), height));
-    const [x, right] = [left, left + side].map((at) => Math.min(Math.max(at, 0), width));
-    const at = (row, column) => unknown[row * (width + 1) + column];
-    const inside = at(bottom, right) - at(y, right) - at(bottom, x) + at(y, x);
-    return 1 - ((bottom - y) * (right - x) - inside) / side ** 2;
+  /** The mean over a block's square, displaced, if the map has the value `outside` beyond the photo. */
+  #meanAt(sums, block, down, across, outside) {
+    const { side, photo: { width, height } } = this;
+    const first = this.top + this.row[block] * side + down, start = this.left + this.column[block] * side + across;
+    const [top, bottom] = [first, first + side].map((at) => Math.min(Math.max(at, 0), height));
+    const [left, right] = [start, start + side].map((at) => Math.min(Math.max(at, 0), width));
+    const at = (y, x) => sums[y * (width + 1) + x];
+    const inside = at(bottom, right) - at(top, right) - at(bottom, left) + at(top, left);
+    return outside + (inside - outside * (bottom - top) * (right - left)) / side ** 2;
+  }
+
+  /**
+   * How many other blocks copy what a block would, with each displacement that it may take: Float32Array, all of a
+   * block and then of the next.
+   */
+  reuse(displacements, labels, chosen) {
+    const { photo, owner } = this;
+    const uses = new Int32Array(photo.none + 1);
+    for (let pixel = 0; pixel < owner.length; pixel++) {
+      const label = owner[pixel] * labels + chosen[owner[pixel]];
+      uses[photo.at(this.y[pixel] + displacements[2 * label], this.x[pixel] + displacements[2 * label + 1])]++;
+    }
+    const sums = this.#sums((at) => uses[at]);
+    const result = new Float32Array(this.count * labels);
+    for (let at = 0; at < result.length; at++) {
+      const block = Math.floor(at / labels);
+      const copies = this.#meanAt(sums, block, displacements[2 * at], displacements[2 * at + 1], 0);
+      result[at] = Math.max(0, at % labels === chosen[block] ? copies - 1 : copies);
+    }
+    return result;
   }
 
   /** What displacements cost each block: Float32Array, all blocks with the first one, then with the next. */
@@ -155,8 +188,7 @@ export class Blocks {
         costs[Math.floor(at / this.hints.channels)] += HINTS_WEIGHT * (theirs[at] - hints[at]) ** 2;
       }
       for (let block = 0; block < this.count; block++) {
-        const [top, left] = [this.top + this.row[block] * side, this.left + this.column[block] * side];
-        costs[block] += LOST * this.#unknownAt(top + down, left + across);
+        costs[block] += LOST * this.#meanAt(this.unknown, block, down, across, 1);
       }
       for (let pixel = 0; pixel < this.rimOwner.length; pixel++) {
         const [y, x] = [this.rimY[pixel], this.rimX[pixel]];
