@@ -7,7 +7,7 @@ import { blended, LOOK, Photo } from "./pieces.js";
 import { cheapest } from "./propagation.js";
 
 const CANDIDATES = 256;
-const LABELS = 16;
+const LABELS = 12;
 const BLOCK = 4;
 const BLOCKS = 28;
 const LARGEST_GRID = 2 ** 13;
