@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if "OMP_WAIT_POLICY" not in os.environ:
-    # PyTorch's threads wait for each other in a loop, for milliseconds, before they sleep: where other programs are
-    # busy as well, a fill takes up to fifty times as long. A thousand turns cost nothing on an idle machine. The number
+    # PyTorch's threads wait for each other in a loop, for milliseconds, before they sleep: where another program is
+    # busy as well, a fill took forty times as long as with a thousand turns, and on an idle machine as long. The number
     # is read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 

@@ -26,7 +26,7 @@ PIECES = 64
 LEAST_PIXELS = 16
 """Known pixels for each of them, at least."""
 
-MOST_PIXELS = 2**14
+MOST_PIXELS = 2**16
 """Looked at of a large frame, evenly spread."""
 
 BRIGHTNESS = (1 / 3, 1 / 3, 1 / 3)

@@ -130,7 +130,7 @@ def complete_holes(
 
 
 def choose_windows(network: CompletionNetwork, size: tuple[int, int], wanted: np.ndarray) -> list[Window]:
-    """Cover pixels with windows: one around each connected piece, joined where one window around two is cheaper.
+    """Cover pixels with windows: one around each connected piece, joined where one around two or all is cheaper.
 
     Args:
         network: the network that the costs are reckoned for.

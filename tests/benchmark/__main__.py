@@ -22,6 +22,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import glcic_hub  # noqa: F401  # before torch, as it says how torch's threads wait
 from tests.benchmark.arguments import positive
 
 ROOT = Path(__file__).parents[2]

@@ -93,7 +93,7 @@ def test_only_the_hole_changes_and_it_stays_where_nothing_can_be_copied():
 
 
 def test_costs_of_blocks():
-    """One by one: what the hints at a block's middle, the unknown pixels of a square, and the rim say."""
+    """One by one: what the hints at a block's middle, the pixels of it that are lost, and the rim say."""
     image, hints = noise(), noise(2, seed=3)
     known = ~HOLE
     known[:, :6] = False
@@ -110,9 +110,9 @@ def test_costs_of_blocks():
             wanted = HINTS_WEIGHT * np.square(hints[:, there[0], there[1]] - hints[:, middle[0], middle[1]]).sum()
             for y, x in np.ndindex(SIZE):
                 inside = 0 <= y + down < 60 and 0 <= x + across < 72 and known[y + down, x + across]
-                if ((y - 20) // 4, (x - 26) // 4) == (row, column):
-                    wanted += (not inside) * LOST / 16
-                if known[y, x] and distances[y, x] <= RIM:
+                if HOLE[y, x] and ((y - 20) // 4, (x - 26) // 4) == (row, column):
+                    wanted += (not inside) * LOST / int((blocks.owner == at).sum())
+                elif known[y, x] and distances[y, x] <= RIM:
                     beside = nearest[:, y, x]
                     if ((beside[0] - 20) // 4, (beside[1] - 26) // 4) == (row, column):
                         wrong = np.square(image[:, y + down, x + across] - image[:, y, x]).mean() if inside else UNSEEN
@@ -150,23 +150,27 @@ def test_costs_of_seams(is_below):
 
 
 def test_what_others_copy_is_counted():
-    """For each block and displacement: how often its square's pixels are copied, in the mean, by other blocks."""
+    """For each block and displacement: how often its pixels are copied, in the mean, by other blocks."""
     blocks = blocks_of(noise(), ~HOLE, np.zeros((1, *SIZE), np.float32))
     rng = np.random.default_rng(7)
-    moves = rng.choice([(0, -21), (3, 24), (-16, 2), (-30, -30)], (len(blocks.row), 3))
+    corners = np.stack([20 + 4 * blocks.row, 26 + 4 * blocks.column], 1)
+    moves = rng.integers(0, 14, (len(corners), 3, 2)) - corners[:, None]  # all to the upper left corner
     labels = rng.integers(0, 3, len(moves))
     reuse = blocks.reuse(torch.from_numpy(moves), torch.from_numpy(labels)).numpy()
-    uses = np.zeros((200, 200))  # with much around the photo, from where nothing is copied
-    for y, x, block in zip(blocks.y.tolist(), blocks.x.tolist(), blocks.owner.tolist()):
-        at = y + moves[block, labels[block], 0], x + moves[block, labels[block], 1]
-        if 0 <= at[0] < 60 and 0 <= at[1] < 72 and not HOLE[at]:
-            uses[at[0] + 64, at[1] + 64] += 1
+    y, x, owner = blocks.y.numpy(), blocks.x.numpy(), blocks.owner.numpy()
+    taken = moves[owner, labels[owner]]
+    copied = set()
     for block, label in np.ndindex(reuse.shape):
-        top, left = 64 + 20 + 4 * int(blocks.row[block]), 64 + 26 + 4 * int(blocks.column[block])
         down, across = moves[block, label]
-        wanted = uses[top + down : top + down + 4, left + across : left + across + 4].mean()
-        wanted = max(0, wanted - (label == labels[block]))
-        assert reuse[block, label] == pytest.approx(wanted, abs=1e-6)
+        wanted = [
+            np.count_nonzero((owner != block) & (y + taken[:, 0] == row + down) & (x + taken[:, 1] == column + across))
+            if 0 <= row + down < 60 and 0 <= column + across < 72 and not HOLE[row + down, column + across]
+            else 0
+            for row, column in zip(y[owner == block], x[owner == block])
+        ]
+        assert reuse[block, label] == pytest.approx(np.mean(wanted), abs=1e-6)
+        copied.add(round(np.mean(wanted), 2))
+    assert len(copied) > 3
 
 
 def test_what_all_would_copy_becomes_dearer(monkeypatch):

@@ -173,7 +173,7 @@ def test_progress_sees_every_round_at_every_scale():
     shares = []
     synthesise(guided(leaves()), HOLE, ~HOLE, 0.25, progress=shares.append)
     assert shares == sorted(set(shares)) and shares[-1] == 1
-    assert len(shares) == 3 + 4 * 2 + 3 + 1, "4 times 1.4 is nearly 4; the montage; the end"
+    assert len(shares) == 3 + 4 * 2 + 5 + 1, "4 times 1.4 is nearly 4; the montage; the end"
     assert 0 < shares[0] < 0.1 and max(np.diff(shares)) < 1 / 3
 
 

@@ -8,7 +8,7 @@ const CURVE_TOLERANCE = 15 / 255;
 const FLAT_TOLERANCE = 2 / 255;
 const PIECES = 64;
 const LEAST_PIXELS = 16;
-export const MOST_PIXELS = 2 ** 14;
+export const MOST_PIXELS = 2 ** 16;
 const BRIGHTNESS = [1 / 3, 1 / 3, 1 / 3];
 const SQUARINGS = 30; // a matrix to the power of a thousand million: nothing else is left of it
 

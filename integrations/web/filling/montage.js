@@ -18,6 +18,7 @@ const FLAT = 0.002;
 const UNSEEN = 0.02;
 const SAMPLES = 4;
 const REUSE_WEIGHT = 0.003;
+const REUSE_KEPT = 0.5;
 const REVISIONS = 2;
 const LOST = 1000;
 
@@ -60,7 +61,7 @@ export function labelled(blocks, { labels, displacements, costs }) {
   const dearer = new Float32Array(costs.length);
   for (let revision = 0; revision < REVISIONS; revision++) {
     const reuse = blocks.reuse(displacements, labels, chosen);
-    for (let at = 0; at < dearer.length; at++) dearer[at] = dearer[at] / 2 + REUSE_WEIGHT * reuse[at];
+    for (let at = 0; at < dearer.length; at++) dearer[at] = REUSE_KEPT * dearer[at] + REUSE_WEIGHT * reuse[at];
     chosen = cheapest(costs.map((cost, at) => cost + dearer[at]), labels, kinds, isWhite);
   }
   return chosen;
@@ -108,6 +109,7 @@ export class Blocks {
       if (this.column[block] + 1 < columns) this.right[block] = number[cell + 1];
     });
     this.#findRim(hole, (row, column) => number[cellAt(row, column)]);
+    this.#bound();
     this.unknown = this.#sums((at) => 1 - this.photo.known[at]);
   }
 
@@ -128,7 +130,25 @@ export class Blocks {
     this.rimOwner = Int32Array.from(owners);
   }
 
-  /** Sums of a map of the photo's pixels, above and to the left of each corner. */
+  /** Where each block's pixels begin, and how many rows and columns they take. */
+  #bound() {
+    const [firstY, firstX] = [new Int32Array(this.count).fill(1e9), new Int32Array(this.count).fill(1e9)];
+    Object.assign(this, { firstY, firstX, rows: new Int32Array(this.count), columns: new Int32Array(this.count) });
+    for (const grow of [false, true]) {
+      this.owner.forEach((block, pixel) => {
+        const [y, x] = [this.y[pixel], this.x[pixel]];
+        if (grow) {
+          this.rows[block] = Math.max(this.rows[block], y + 1 - firstY[block]);
+          this.columns[block] = Math.max(this.columns[block], x + 1 - firstX[block]);
+        } else {
+          firstY[block] = Math.min(firstY[block], y);
+          firstX[block] = Math.min(firstX[block], x);
+        }
+      });
+    }
+  }
+
+  /** Of a map of the photo's pixels: what is above and to the left of each corner in all. */
   #sums(valueAt) {
     const { width, height } = this.photo;
     const sums = new Int32Array((width + 1) * (height + 1));
@@ -141,15 +161,17 @@ export class Blocks {
     return sums;
   }
 
-  /** The mean over a block's square, displaced, if the map has the value `outside` beyond the photo. */
+  /** The mean of a map, which is `outside` beyond the photo, over what a block, as a rectangle, copies. */
   #meanAt(sums, block, down, across, outside) {
-    const { side, photo: { width, height } } = this;
-    const first = this.top + this.row[block] * side + down, start = this.left + this.column[block] * side + across;
-    const [top, bottom] = [first, first + side].map((at) => Math.min(Math.max(at, 0), height));
-    const [left, right] = [start, start + side].map((at) => Math.min(Math.max(at, 0), width));
-    const at = (y, x) => sums[y * (width + 1) + x];
-    const inside = at(bottom, right) - at(top, right) - at(bottom, left) + at(top, left);
-    return outside + (inside - outside * (bottom - top) * (right - left)) / side ** 2;
+    const { photo: { width, height }, rows, columns } = this;
+    const y = this.firstY[block] + down, x = this.firstX[block] + across;
+    const top = Math.min(Math.max(y, 0), height) * (width + 1);
+    const bottom = Math.min(Math.max(y + rows[block], 0), height) * (width + 1);
+    const left = Math.min(Math.max(x, 0), width);
+    const right = Math.min(Math.max(x + columns[block], 0), width);
+    const inside = sums[bottom + right] - sums[top + right] - sums[bottom + left] + sums[top + left];
+    const pixels = ((bottom - top) / (width + 1)) * (right - left);
+    return outside + (inside - outside * pixels) / (rows[block] * columns[block]);
   }
 
   /**
@@ -157,18 +179,24 @@ export class Blocks {
    * block and then of the next.
    */
   reuse(displacements, labels, chosen) {
-    const { photo, owner } = this;
+    const { photo, owner, rows, columns } = this;
     const uses = new Int32Array(photo.none + 1);
+    const pixels = new Int32Array(this.count);
     for (let pixel = 0; pixel < owner.length; pixel++) {
       const label = owner[pixel] * labels + chosen[owner[pixel]];
       uses[photo.at(this.y[pixel] + displacements[2 * label], this.x[pixel] + displacements[2 * label + 1])]++;
+      pixels[owner[pixel]]++;
     }
     const sums = this.#sums((at) => uses[at]);
     const result = new Float32Array(this.count * labels);
     for (let at = 0; at < result.length; at++) {
       const block = Math.floor(at / labels);
-      const copies = this.#meanAt(sums, block, displacements[2 * at], displacements[2 * at + 1], 0);
-      result[at] = Math.max(0, at % labels === chosen[block] ? copies - 1 : copies);
+      const taken = 2 * (block * labels + chosen[block]);
+      const [down, across] = [displacements[2 * at], displacements[2 * at + 1]];
+      const offY = Math.abs(down - displacements[taken]), offX = Math.abs(across - displacements[taken + 1]);
+      const overlap = Math.max(0, rows[block] - offY) * Math.max(0, columns[block] - offX);
+      const own = (pixels[block] * overlap) / (rows[block] * columns[block]) ** 2;
+      result[at] = Math.max(0, this.#meanAt(sums, block, down, across, 0) - own);
     }
     return result;
   }
@@ -290,11 +318,10 @@ export function labelsOf(level, sources, blocks) {
   const costs = new Float32Array(labels * count);
   const numbers = [...Array(offered).keys()];
   for (let block = 0, to = 0; block < count; block++) {
-    const costOf = (candidate) => all[candidate * count + block];
-    const order = numbers.slice().sort((one, other) => costOf(one) - costOf(other));
-    for (const candidate of order.slice(0, labels)) {
+    const own = numbers.map((candidate) => all[candidate * count + block]);
+    for (const candidate of numbers.slice().sort((one, other) => own[one] - own[other]).slice(0, labels)) {
       displacements.set(candidates.subarray(2 * candidate, 2 * candidate + 2), 2 * to);
-      costs[to++] = costOf(candidate);
+      costs[to++] = own[candidate];
     }
   }
   return { labels, displacements, costs };
