@@ -81,7 +81,7 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
     own, is_own = copied(moves)
     now = torch.where(is_own[:, None], own, guess)
     diagonal, wrong = torch.full_like(now[:, 0], KEPT), torch.zeros_like(now)
-    shares = {}
+    besides, shares = [], []
     for step in NEIGHBOURS:
         beside, known = number[y + 1 + step[0], x + 1 + step[1]], photo.at(y + step[0], x + step[1])
         is_hole = beside >= 0
@@ -98,41 +98,27 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
         weights = is_given / (1 + doubtful.square().mean(1) / DOUBT**2)
         wrong += weights[:, None] * (gradient - (now - next_now))
         diagonal += weights
-        shares[step] = torch.where(is_hole, weights, 0)[:, None]
-    rows, columns = y - y.min(), x - x.min()
-
-    def on_grid(values: torch.Tensor) -> torch.Tensor:
-        """Of the hole's pixels (n, c) a map (c, h, w) of its box."""
-        grid = values.new_zeros(values.shape[1], int(rows.max()) + 1, int(columns.max()) + 1)
-        grid[:, rows, columns] = values.T
-        return grid
-
-    solution = _solved(*map(on_grid, (diagonal[:, None], shares[0, 1], shares[1, 0], wrong)))
-    return now + solution[:, rows, columns].T
+        besides.append(beside.clamp(min=0))
+        shares.append(torch.where(is_hole, weights, 0)[:, None])
+    return now + _solved(diagonal[:, None], torch.stack(besides), torch.stack(shares), wanted=wrong)
 
 
-def _solved(diagonal: torch.Tensor, right: torch.Tensor, below: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Solve a symmetric system for each channel of `wanted` (c, h, w) by conjugate gradients.
+def _solved(diagonal: torch.Tensor, besides: torch.Tensor, shares: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Solve a system for each column of `wanted` (n, 3) by conjugate gradients.
 
-    Besides its number in `diagonal` (1, h, w), a pixel has the negative of its number in `right` and `below` (1, h, w)
-    for the pixel to the right of it and below it.
+    Besides its number in `diagonal` (n, 1), a row has the negative of its `shares` (4, n, 1) in the columns `besides`
+    (4, n).
     """
-    right, below = right[:, :, :-1], below[:, :-1]
     result, rest, direction = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
-    squares = rest.square().sum((1, 2), keepdim=True)
+    squares = rest.square().sum(0)
     enough = PRECISION**2 * squares
     for _ in range(STEPS):
         if not (squares > enough).any():
             break
-        image = diagonal * direction
-        image[:, :, :-1].addcmul_(right, direction[:, :, 1:], value=-1)
-        image[:, :, 1:].addcmul_(right, direction[:, :, :-1], value=-1)
-        image[:, :-1].addcmul_(below, direction[:, 1:], value=-1)
-        image[:, 1:].addcmul_(below, direction[:, :-1], value=-1)
-        # a channel that is 0 stays so
-        step = squares / (direction * image).sum((1, 2), keepdim=True).clamp(min=1e-30)
+        image = diagonal * direction - (shares * rows_of(direction, besides)).sum(0)
+        step = squares / (direction * image).sum(0).clamp(min=1e-30)  # a column that is 0 stays so
         result += step * direction
         rest -= step * image
-        former, squares = squares, rest.square().sum((1, 2), keepdim=True)
+        former, squares = squares, rest.square().sum(0)
         direction = rest + squares / former.clamp(min=1e-30) * direction
     return result
