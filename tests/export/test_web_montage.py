@@ -86,6 +86,7 @@ def python_blocks(hole: np.ndarray, known: np.ndarray) -> montage._Blocks:
 PLACES = {
     "all else known": (HOLE, ~HOLE),
     "another hole": (HOLE, ~(HOLE | OTHER)),
+    "round": (DISC := np.hypot(*(np.indices(SIZE) - [[[20]], [[25]]])) < 9.5, ~DISC),
     "at the border": (CORNER := box(SIZE, slice(20, 44), slice(30, 52)), ~CORNER),
 }
 
@@ -107,6 +108,16 @@ def test_displacements_cost_the_same(called, hole, known):
     assert len(seams) == len(wanted)
     for ours, theirs in zip(seams, wanted):
         np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_blocks_are_alike_where_their_size_is_halfway(called):
+    """126 / 28 = 4.5 pixels, which one language rounds to the even number and the other one up."""
+    size = (130, 134)
+    hole = box(size, slice(2, 128), slice(3, 129))
+    zeros = np.zeros((*size, 3), np.float32)
+    ((ours,),) = called("  return [[blocks.side]];\n}", zeros, ~hole, hole=hole, hints=zeros[..., :2])
+    photo = Photo(torch.zeros(3, *size), torch.from_numpy(~hole))
+    assert ours == montage._Blocks(photo, torch.zeros(1, *size), torch.from_numpy(hole)).side == 4
 
 
 @pytest.mark.parametrize("count", [1, 5, 300])

@@ -84,7 +84,7 @@ export class Blocks {
     this.left = this.x.reduce((least, x) => Math.min(least, x));
     const [height, across] = [this.y.at(-1) + 1 - this.top, this.x.reduce((most, x) => Math.max(most, x)) + 1 - this.left];
     const sides = [Math.sqrt(places.length) / BLOCKS, Math.sqrt((height * across) / LARGEST_GRID)];
-    this.side = Math.max(BLOCK, ...sides.map(Math.round));
+    this.side = Math.max(BLOCK, ...sides.map((side) => Math.ceil(side - 0.5)));
     this.#divide(hole, Math.ceil(height / this.side), Math.ceil(across / this.side));
   }
 
@@ -175,8 +175,8 @@ export class Blocks {
   }
 
   /**
-   * How many other blocks copy what a block would, with each displacement that it may take: Float32Array, all of a
-   * block and then of the next.
+   * About how many other blocks copy what a block, as a rectangle, would, with each displacement that it may take:
+   * Float32Array, all of a block and then of the next.
    */
   reuse(displacements, labels, chosen) {
     const { photo, owner, rows, columns } = this;
