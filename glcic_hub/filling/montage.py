@@ -251,7 +251,7 @@ def _labelled(
     progress(0.3)
     labels, dearer = cheapest(costs, seams, blocks.is_white), torch.zeros_like(costs)
     for number in range(REVISIONS):
-        progress(0.5 + 0.2 * number)
+        progress(0.3 + 0.7 * (number + 1) / (REVISIONS + 1))
         dearer = REUSE_KEPT * dearer + REUSE_WEIGHT * blocks.reuse(displacements, labels)
         labels = cheapest(costs + dearer, seams, blocks.is_white)
     return labels

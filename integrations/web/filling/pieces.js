@@ -57,8 +57,9 @@ export class Photo {
  * @param y, x the hole's pixels, Int32Array
  * @param moves from how far below and to the right each of them is copied, Int32Array, 2 of each
  * @param guess colours of those that would come from where nothing is known, Float32Array, 3 of each
+ * @param precision of the solution, relative
  */
-export function blended(photo, y, x, moves, guess) {
+export function blended(photo, y, x, moves, guess, precision = PRECISION) {
   const now = guess.slice();
   for (let pixel = 0; pixel < y.length; pixel++) {
     const own = photo.at(y[pixel] + moves[2 * pixel], x[pixel] + moves[2 * pixel + 1]);
@@ -67,7 +68,7 @@ export function blended(photo, y, x, moves, guess) {
   }
   const { wrong, ...system } = systemFor(photo, y, x, moves, now);
   wrong.forEach((values, channel) => {
-    const correction = solved(system, values);
+    const correction = solved(system, values, precision);
     for (let pixel = 0; pixel < correction.length; pixel++) now[3 * pixel + channel] += correction[pixel];
   });
   return now;
@@ -133,12 +134,12 @@ function systemFor(photo, y, x, moves, now) {
  * @param weights, columns of those entries, four by four; they are negative, which their weights are not
  * @param wanted the right-hand side
  */
-function solved({ diagonal, weights, columns }, wanted) {
+function solved({ diagonal, weights, columns }, wanted, precision) {
   const count = wanted.length;
   const [result, rest, direction] = [new Float64Array(count), wanted.slice(), wanted.slice()];
   const image = new Float64Array(count); // of the direction
   let squares = product(rest, rest);
-  const enough = PRECISION ** 2 * squares;
+  const enough = precision ** 2 * squares;
   for (let turn = 0; turn < STEPS && squares > enough; turn++) {
     for (let at = 0, from = 0; at < count; at++, from += 4) {
       image[at] =
