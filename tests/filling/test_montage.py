@@ -120,6 +120,24 @@ def test_costs_of_blocks():
             assert costs[number, at] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
 
+def test_what_round_holes_lose_is_counted_in_rectangles():
+    """A flat photo: hardly anything else costs. At the lower right corner, beyond which nothing is known."""
+    hole = np.hypot(*(np.indices(SIZE) - [[[48]], [[58]]])) < 17
+    photo = Photo(torch.zeros(3, *SIZE), torch.from_numpy(~hole))
+    blocks = _Blocks(photo, torch.zeros(1, *SIZE), torch.from_numpy(hole))
+    moves = [(0, -20), *((dy, dx) for dy in (-11, -5, 2, 6) for dx in (-9, -3, 4)), (5, 40), (-70, 0)]
+    costs = blocks.costs(torch.tensor(moves)).numpy()
+    unknown = np.pad(hole, 80, constant_values=True)
+    y, x, owner = blocks.y.numpy(), blocks.x.numpy(), blocks.owner.numpy()
+    partial = 0
+    for number, block in np.ndindex(costs.shape):
+        rows, columns = y[owner == block] + 80 + moves[number][0], x[owner == block] + 80 + moves[number][1]
+        rectangle = unknown[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert costs[number, block] / LOST == pytest.approx(rectangle.mean(), abs=1e-3)
+        partial += 0 < rectangle.mean() < 1 and len(rows) < rectangle.size
+    assert partial > 10
+
+
 @pytest.mark.parametrize("is_below", [True, False])
 def test_costs_of_seams(is_below):
     """Colours and gradients of two pixels on each side, against how strong the gradients are."""
