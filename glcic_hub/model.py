@@ -31,6 +31,9 @@ DEFAULT_NAME = "glcic-scenes"
 MAX_SAMPLE_SIZE = 10_000
 """Pixels; far more than anybody trains at. Surroundings of this order are looked at around each hole."""
 
+BLENDS = ("poisson", "fading", None)
+"""The ways to treat the seam; `filling.seam.BLENDS` has them."""
+
 TEXTURES = ("photo", None)
 """Where the texture of a fill comes from."""
 
@@ -70,6 +73,7 @@ class GLCICModel(
         sample_size: side in pixels of the training crops.
         max_hole_size: size in pixels of the largest holes that the network sees; larger ones are reduced to this size
             for it. Usually the longest side of the holes in training, or a little less.
+        blend: the default way to blend a fill into the known pixels: "poisson", "fading" or None.
         texture: the default source of a fill's texture: "photo", patches of the photo, or None, the network alone.
             Patches spoil what appears only once in a photo, such as the eyes of a face.
 
@@ -94,6 +98,7 @@ class GLCICModel(
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         sample_size: int = 256,
         max_hole_size: int = 128,
+        blend: str | None = "poisson",
         texture: str | None = "photo",
     ):
         super().__init__()
@@ -104,10 +109,12 @@ class GLCICModel(
             raise ValueError(f"sample_size must be at most {MAX_SAMPLE_SIZE} pixels; got {sample_size}")
         if not 0 < max_hole_size <= sample_size:
             raise ValueError(f"max_hole_size must be from 1 to sample_size={sample_size}; got {max_hole_size}")
-        if texture not in TEXTURES:
-            raise ValueError(f"texture must be one of {', '.join(map(repr, TEXTURES))}; got {texture!r}")
+        for name, value, choices in (("blend", blend, BLENDS), ("texture", texture, TEXTURES)):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
         self.sample_size = sample_size
         self.max_hole_size = max_hole_size
+        self.blend = blend
         self.texture = texture
         self.network = CompletionNetwork(base_channels)
         # What the mixin writes to config.json: by itself it silently drops what JSON cannot hold (NumPy numbers). What
@@ -118,6 +125,7 @@ class GLCICModel(
             "mean": [float(value) for value in mean],
             "sample_size": sample_size,
             "max_hole_size": max_hole_size,
+            "blend": blend,
             "texture": texture,
         }
         # in the config, therefore not in the weights file

@@ -8,14 +8,16 @@ SAMPLE_SIZE, MAX_HOLE_SIZE = 32, 16
 MEAN = (0.4, 0.5, 0.6)
 
 
-def random_model(seed: int = 0, sample_size: int = SAMPLE_SIZE, texture: str | None = None) -> GLCICModel:
+def random_model(
+    seed: int = 0, sample_size: int = SAMPLE_SIZE, blend: str | None = "poisson", texture: str | None = None
+) -> GLCICModel:
     """Random weights; the batch normalisations have the statistics of random pictures, the output has contrast.
 
     Without `texture` fills are the network's own, which tests can work out by hand.
     """
     generator = torch.Generator().manual_seed(seed)
     sizes = {"sample_size": sample_size, "max_hole_size": min(MAX_HOLE_SIZE, sample_size)}
-    model = GLCICModel(base_channels=4, mean=MEAN, texture=texture, **sizes)
+    model = GLCICModel(base_channels=4, mean=MEAN, blend=blend, texture=texture, **sizes)
     for name, parameter in model.network.named_parameters():
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter, generator=generator)

@@ -659,6 +659,7 @@ class TestSettings:
             (["--padding-mask-crop", "0"], None, {"padding_mask_crop": 0}),
             (["--blend", "none"], None, {"blend": None}),
             (["--blend", "poisson", "--texture", "none", "--dtype", "auto"], None, {}),
+            (["--blend", "fading"], None, {"blend": "fading"}),
             (["--texture", "photo"], None, {"texture": "photo"}),
             (["--grow", "3"], None, {"grow": 3}),
             (["--dtype", "float32"], torch.float32, {}),
@@ -677,7 +678,8 @@ class TestSettings:
             return np.abs(found - filled(model, samples(3), MASK, **settings)[MASK]).max() * 255
 
         assert level_of(dtype, settings) <= 0.5 + 1e-3
-        others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"texture": "photo"}, {"grow": 3}, {}]
+        others = [{"working_size": 8}, {"padding_mask_crop": 0}, {"blend": None}, {"blend": "fading"}]
+        others += [{"texture": "photo"}, {"grow": 3}, {}]
         for other in others:
             if other != settings:
                 assert level_of(dtype, other) > 2

@@ -25,7 +25,8 @@ from glcic_hub.network import complete_batch
 from glcic_hub.pipeline import GLCICPipeline
 from tests.random_models import random_model
 
-SETTINGS = {"base_channels": 4, "mean": (0.1, 0.25, 0.6), "sample_size": 64, "max_hole_size": 24, "texture": None}
+SETTINGS = {"base_channels": 4, "mean": (0.1, 0.25, 0.6), "sample_size": 64, "max_hole_size": 24}
+SETTINGS |= {"blend": "fading", "texture": None}
 FILES = {"README.md", "config.json", "model.safetensors"}
 
 
@@ -110,7 +111,7 @@ def test_saving_again_gives_the_same_bytes(folder, tmp_path):
 def test_defaults_are_written_out(tmp_path):
     GLCICModel(2).save_pretrained(tmp_path)
     wanted = {"base_channels": 2, "mean": [0.5, 0.5, 0.5], "sample_size": 256, "max_hole_size": 128}
-    wanted["texture"] = "photo"
+    wanted |= {"blend": "poisson", "texture": "photo"}
     assert json.loads((tmp_path / "config.json").read_text()) == wanted
 
 
@@ -328,6 +329,12 @@ def test_mean_is_three_numbers_from_0_to_1(mean):
 def test_texture_is_of_the_photo_or_of_nothing(texture):
     with pytest.raises(ValueError, match="texture must be one of 'photo', None; got"):
         GLCICModel(2, texture=texture)
+
+
+@pytest.mark.parametrize("blend", ["auto", "none", True, 1])
+def test_blend_is_one_of_the_ways_there_are(blend):
+    with pytest.raises(ValueError, match="blend must be one of 'poisson', 'fading', None; got"):
+        GLCICModel(2, blend=blend)
 
 
 @pytest.mark.parametrize(("sample_size", "max_hole_size"), [(64, 65), (64, 0), (64, -1), (0, 0)])

@@ -519,8 +519,8 @@ def test_what_cannot_be_completed_is_refused_with_advice(image, mask, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"blend": "alpha"}, "blend must be one of 'poisson', None; got 'alpha'"),
-        ({"blend": np.ones(2)}, "blend must be one of 'poisson', None; got array"),
+        ({"blend": "alpha"}, "blend must be one of 'auto', 'poisson', 'fading', None; got 'alpha'"),
+        ({"blend": np.ones(2)}, "blend must be one of 'auto', 'poisson', 'fading', None; got array"),
         ({"texture": np.ones(2)}, "texture must be one of 'auto', 'photo', None; got array"),
         ({"generator": 42}, "generator must be a torch.Generator, or a list of them; got 42"),
         ({"texture": "grass"}, "texture must be one of 'auto', 'photo', None; got 'grass'"),

@@ -311,7 +311,7 @@ def open_run(args: argparse.Namespace) -> Run:
     # Networks and optimisers. A resumed run keeps its mean colour, even if the data or the options are others now.
     if args.pretrained_model_name_or_path:
         start = GLCICModel.from_pretrained(args.pretrained_model_name_or_path)
-        network, mean, kept = start.network, start.mean.tolist(), {"texture": start.texture}
+        network, mean, kept = start.network, start.mean.tolist(), {"blend": start.blend, "texture": start.texture}
     else:
         network, kept = CompletionNetwork(args.base_channels), {}
         mean = progress.mean or mean_colour(crops).tolist()

@@ -8,7 +8,8 @@ It follows `filling.fill` with `texture=None`, with these differences, which kee
   on a grid of that many cells a side.
 - **A bound.** The network's input has at most `view.LONGEST_SIDE` pixels a side. The Python pipeline cuts large holes
   into cells instead.
-- **The seam.** Laplace's equation is solved by a fixed number of multigrid steps (`seam.py`) instead of exactly.
+- **The seam.** It is that of `blend="poisson"`, whatever the model's choice is, and Laplace's equation is solved by a
+  fixed number of multigrid steps (`seam.py`) instead of exactly.
 - **What is known is believed.** Neither a tight mask's rim nor the colours of a grey photo are looked at, and a plain
   surface is completed like any other; all of that lies in `rim.py`, `colours.py` and `plain.py`.
 - **Masks that leave nothing.** A mask without a hole gives the photo as it is. A mask that covers everything, which the

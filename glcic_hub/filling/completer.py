@@ -29,7 +29,7 @@ class Completer:
 
     Attributes:
         network: the folded network, of the type `dtype`, on `device`.
-        sample_size, max_hole_size, texture: those of the model.
+        sample_size, max_hole_size, blend, texture: those of the model.
     """
 
     def __init__(self, model: GLCICModel, device: torch.device | str | None = None):
@@ -37,6 +37,7 @@ class Completer:
         self.dtype = model.compute_dtype or fastest_dtype(model.dtype, self.device)
         self.sample_size = model.sample_size
         self.max_hole_size = model.max_hole_size
+        self.blend = model.blend
         self.texture = model.texture
         network = fold_batchnorm(getattr(model.network, "_orig_mod", model.network))  # before anything is rounded
         # torch takes the three together, which its types do not say

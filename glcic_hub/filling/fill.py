@@ -2,6 +2,7 @@
 
 import functools
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,8 @@ def fill(
         raise ValueError(f"the image must be uint8 or float32 (H, W, 3); got {picture.dtype} {picture.shape}")
     if mask.dtype != bool or mask.shape != picture.shape[:2]:
         raise ValueError(f"the mask must be bool {picture.shape[:2]}; got {mask.dtype} {mask.shape}")
+    chosen = {name: getattr(completer, name) for name in ("blend", "texture") if getattr(options, name) == "auto"}
+    options = replace(options, **chosen)
     mask = dilated(mask, options.grow)
     unknown = mask if hidden is None else mask | hidden
     if unknown.all() and mask.any():
@@ -114,7 +117,7 @@ def _filled(
         completer.view_of, size=unknown.shape, scale=hole.scale, padding=options.padding_mask_crop
     )
     side = math.ceil(LARGEST_CELL / hole.scale)
-    from_photo = (completer.texture if options.texture == "auto" else options.texture) == "photo"
+    from_photo = options.texture == "photo"
     margin = max(REACH, reach(hole) if from_photo else 0)
     around = hull(*map(view_of, tiles(hole.box, side)), grown(hole.box, margin, unknown.shape))
     frame = cut_out(picture, unknown, hole, around)

@@ -67,10 +67,13 @@ class FillOptions:
         "removed as well",
     )
     blend: str | None = _choice(
+        "auto",
         "poisson",
+        "fading",
         None,
-        help="how the fill is blended into the known pixels: poisson shifts its colours smoothly, none "
-        "leaves it as it is",
+        help="how the fill is blended into the known pixels: poisson shifts all of it smoothly, fading shifts its "
+        "inside only as far as the rim agrees on it, none leaves it as it is; auto is the model's choice: poisson for "
+        "scenes, fading for faces",
     )
     texture: str | None = _choice(
         "auto",

@@ -33,6 +33,18 @@ TILE_MARGIN = 4
 LEAST_TILE = 1024
 """Side of tiles in pixels; smaller ones would only take time."""
 
+ALIKE = 16
+"""About so many pixels of a rim are off in the same way: `fade_seam` counts them as one observation. With 8 the hole
+PSNR of faces is 0.05 dB lower."""
+
+FADING = 1.0
+"""In so many pixels from the rim inward what `fade_seam` carries there falls to 1/e. With 1.5 the hole PSNR of faces is
+0.05 dB lower, and the feature distance 1 % higher."""
+
+OPPONENTS = np.array([(1, 1, 1), (1, 0, -1), (1, -2, 1)]) / np.sqrt([[3], [2], [6]])
+"""Lightness, red against blue, and both against green, as an orthogonal matrix. Edges differ in lightness most; a rim
+across them can be sure of a colour cast all the same."""
+
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -74,12 +86,52 @@ def correct_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.
     return np.where(hole[..., None], np.clip(values + correction, 0, 1), values)
 
 
+def fade_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Shift a filled hole so that it meets the known pixels around it, and its inside only as far as the rim is sure.
+
+    A network that sees surroundings on all sides may be right inside and wrong at the rim, as where it puts an edge a
+    pixel off. What is wrong at the rim is split into a plane, which is added everywhere, and a rest, which fades from
+    the rim inward. Arguments and result are those of `correct_seam`.
+    """
+    difference, rim = _difference_at_rim(values, hole, known)
+    if not rim.any():
+        return values
+    plane = _sure_plane(difference, rim, hole)
+    depth, nearest = ndimage.distance_transform_edt(~rim, return_indices=True)
+    rest = (difference - plane)[tuple(nearest)] * np.exp(-depth / FADING)[..., None]
+    shifted_values = np.clip(values + plane + rest, 0, 1).astype(np.float32)
+    return np.where(_reached(hole, rim)[..., None], shifted_values, values)
+
+
+def _sure_plane(difference: np.ndarray, rim: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The plane through the difference on the rim, for each colour and as far as it is sure: float64 (H, W, 3), 0
+    outside the hole.
+
+    Each of its three orthogonal parts is reduced by the share that its variance, by the residuals, has in its square
+    (positive-part shrinkage: James and Stein, "Estimation with quadratic loss", 1961).
+    """
+    at, differences = np.argwhere(rim), difference[rim] @ OPPONENTS.T
+    centre, size = at.mean(0), max(1, np.ptp(at, axis=0).max())
+
+    def terms(at: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(at)), (at - centre) / size])
+
+    parts, lengths, directions = np.linalg.svd(terms(at), full_matrices=False)
+    some = lengths > 1e-6  # of a rim in one line, or of one pixel, only these are there
+    found = parts[:, some].T @ differences
+    variance = ALIKE * (differences - parts[:, some] @ found).var(axis=0)
+    sure = np.clip(1 - variance / np.maximum(found**2, 1e-12), 0, 1)
+    plane = np.zeros(difference.shape)
+    plane[hole] = terms(np.argwhere(hole)) @ (directions[some].T @ (sure * found / lengths[some, None])) @ OPPONENTS
+    return plane
+
+
 def leave_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The fill as it is."""
     return values
 
 
-BLENDS = {"poisson": correct_seam, None: leave_seam}
+BLENDS = {"poisson": correct_seam, "fading": fade_seam, None: leave_seam}
 """The ways to treat the seam, by name."""
 
 

@@ -34,7 +34,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "texture": ("Texture", "Where the fine structure of the new part comes from."),
 }
 _CHOICES: dict[str, dict[str, str]] = {
-    "blend": {"poisson": "Match the colours", NONE: "Leave as they are"},
+    "blend": {
+        "auto": "Automatic",
+        "poisson": "Match the colours",
+        "fading": "Match the colours near the edge",
+        NONE: "Leave as they are",
+    },
     "texture": {"auto": "Automatic", "photo": "From this photo", NONE: "None: soft, and faster"},
     MODEL: {"glcic-scenes": "Any photo", "glcic-faces-64": "Faces"},
 }

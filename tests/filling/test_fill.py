@@ -260,11 +260,11 @@ def test_at_full_scale_and_with_all_surroundings_it_is_the_network_on_the_whole_
 def test_blends_differ_at_the_rim(name):
     rgb, mask = photo(*MASKS[name].shape), MASKS[name]
     completer = Completer(MODEL)
-    raw, shifted = (filled(rgb, mask, completer=completer, blend=blend) for blend in (None, "poisson"))
+    raw, shifted, faded = (filled(rgb, mask, completer=completer, blend=way) for way in (None, "poisson", "fading"))
     np.testing.assert_array_equal(filled(rgb, mask, completer=completer), shifted)
     inner = ndimage.distance_transform_cdt(np.pad(mask, 1))[1:-1, 1:-1]
     rim = inner == 1
-    assert np.abs(raw - shifted)[rim].mean() > 0.05
+    assert np.abs(raw - shifted)[rim].mean() > 0.05 and np.abs(raw - faded)[rim].mean() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -630,11 +630,12 @@ def test_with_too_little_around_the_network_has_the_word():
 
 def test_without_a_word_it_is_as_the_model_says():
     rgb, mask = photo(*WIDE), WIDE_MASK
-    for texture in (None, "photo"):
-        model = random_model(texture=texture)
+    ways = [{"blend": "poisson", "texture": "photo"}, {"blend": "fading", "texture": None}, {"blend": None}]
+    for way in ways:
+        model = random_model(**way)
         model.compute_dtype = torch.float32
         by_model = filled(rgb, mask, completer=Completer(model))
-        np.testing.assert_array_equal(by_model, filled(rgb, mask, texture=texture))
+        np.testing.assert_array_equal(by_model, filled(rgb, mask, **way))
 
 
 def test_a_hole_is_not_made_of_patches_of_another_hole():

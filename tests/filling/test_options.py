@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
+from glcic_hub import model
 from glcic_hub.filling.options import (
     DEFAULTS,
     FillOptions,
@@ -19,11 +20,11 @@ from glcic_hub.filling.seam import BLENDS
 OPTION = {option.name: option for option in dataclasses.fields(FillOptions)}
 
 
-def test_without_a_word_the_seam_is_corrected_and_the_model_says_where_texture_comes_from():
+def test_without_a_word_the_model_says_how_the_seam_is_treated_and_where_texture_comes_from():
     assert FillOptions() == DEFAULTS
     assert {name: getattr(DEFAULTS, name) for name in OPTION if getattr(DEFAULTS, name) is not None} == {
         "grow": 0,
-        "blend": "poisson",
+        "blend": "auto",
         "texture": "auto",
     }
 
@@ -37,6 +38,7 @@ def test_without_a_word_the_seam_is_corrected_and_the_model_says_where_texture_c
         {"working_size": 10_000},
         {"working_size": np.int64(60)},
         {"blend": "poisson"},
+        {"blend": "fading"},
         {"blend": None},
     ],
 )
@@ -54,7 +56,7 @@ def test_values_in_range_are_kept(options):
         ({"working_size": 0}, "working_size must be a whole number of pixels from 1 to 10000; got 0"),
         ({"working_size": "60"}, "working_size .* got '60'"),
         ({"working_size": float("nan")}, "working_size .* got nan"),
-        ({"blend": "none"}, "blend must be one of 'poisson', None; got 'none'"),
+        ({"blend": "none"}, "blend must be one of 'auto', 'poisson', 'fading', None; got 'none'"),
         ({"blend": "Poisson"}, "blend .* got 'Poisson'"),
         ({"blend": 1}, "blend .* got 1"),
         ({"blend": ["poisson"]}, r"blend .* got \['poisson'\]"),
@@ -85,7 +87,8 @@ def test_every_option_says_what_it_does():
 
 
 def test_the_choices_of_blend_are_the_ways_there_are():
-    assert set(OPTION["blend"].metadata["choices"]) == set(BLENDS)
+    assert OPTION["blend"].metadata["choices"] == ("auto", *BLENDS) == ("auto", *model.BLENDS)
+    assert OPTION["texture"].metadata["choices"] == ("auto", *model.TEXTURES)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_several_texts_and_unknown_names():
 
 
 def test_choices_as_text_begin_with_the_default():
-    assert choice_names(OPTION["blend"]) == ["poisson", "none"]
+    assert choice_names(OPTION["blend"]) == ["auto", "poisson", "fading", "none"]
     assert choice_names(OPTION["texture"]) == ["auto", "photo", "none"]
 
 

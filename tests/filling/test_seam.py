@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage import data as photos
 
 from glcic_hub.filling import seam
-from glcic_hub.filling.seam import BLENDS, continue_harmonically, correct_seam
+from glcic_hub.filling.seam import ALIKE, BLENDS, FADING, continue_harmonically, correct_seam, fade_seam
 
 OFTEN = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -297,6 +297,87 @@ def test_the_arguments_are_not_modified(monkeypatch, largest):
     for array in arguments:
         array.flags.writeable = False
     continue_harmonically(*arguments)
+
+
+# A seam that fades
+
+
+def faded_by_hand(values: np.ndarray, hole: np.ndarray, known: np.ndarray, pixel: tuple[int, int]) -> np.ndarray:
+    """What a pixel of the hole may become, (n, 3): one for each pixel of the rim that is nearest to it."""
+    at, differences = [], []
+    for other in map(tuple, np.argwhere(hole)):
+        beside = [values[one].astype(np.float64) for one in neighbours(other, hole.shape) if known[one]]
+        if beside:
+            at.append(other)
+            differences.append(np.mean(beside, axis=0) - values[other])
+    at, (red, green, blue) = np.array(at, np.float64), np.array(differences).T
+    colours = [red + green + blue, red - blue, red - 2 * green + blue]  # orthogonal, so that they can be told apart
+    differences = np.stack(colours, axis=1)
+    # mean and slopes along the rim's two main directions, in which they do not depend on each other
+    centred = at - at.mean(axis=0)
+    directions = np.linalg.eigh(centred.T @ centred)[1].T
+    terms = [(np.ones(len(at)), 1.0)]
+    terms += [(centred @ one, (np.array(pixel) - at.mean(axis=0)) @ one) for one in directions]
+    terms = [(there, here) for there, here in terms if there @ there > 1e-9]
+    slopes = [there @ differences / (there @ there) for there, _ in terms]
+    on_rim = sum(np.outer(there, slope) for (there, _), slope in zip(terms, slopes))
+    variance = ((differences - on_rim) ** 2).mean(axis=0) * ALIKE
+    sure = [
+        slope * np.clip(1 - variance / (there @ there) / np.maximum(slope**2, 1e-30), 0, 1)
+        for (there, _), slope in zip(terms, slopes)
+    ]
+    rest = differences - sum(np.outer(there, slope) for (there, _), slope in zip(terms, sure))
+    distance = np.hypot(*(at - pixel).T)
+    plane = sum(here * slope for (_, here), slope in zip(terms, sure))
+    light, warm, green = (plane + rest[distance == distance.min()] * np.exp(-distance.min() / FADING)).T
+    shift = [light / 3 + warm / 2 + green / 6, light / 3 - green / 3, light / 3 - warm / 2 + green / 6]
+    return np.clip(values[pixel] + np.stack(shift, axis=1), 0, 1)
+
+
+@each_hole
+def test_what_fades_is_what_is_left_of_a_plane_that_is_as_sure_as_the_rim(hole):
+    known = ~hole
+    tilt = np.linspace(0.1, 0.3, 24, dtype=np.float32)[:, None]  # a plane that is there, among noise
+    values = np.where(hole[..., None], 0.2 + 0.2 * noise(20, 24, 3), 0.3 + tilt + 0.2 * noise(20, 24, 3, seed=1))
+    result = fade_seam(values, hole, known)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result[known], values[known])
+    for pixel in map(tuple, np.argwhere(hole)):
+        possible = faded_by_hand(values, hole, known, pixel)
+        assert np.abs(result[pixel] - possible).max(axis=1).min() < 1e-5
+
+
+def test_what_the_rim_agrees_on_is_right_inside_as_well():
+    y, x = np.mgrid[:40, :50].astype(np.float32)
+    picture = 0.4 + 0.2 * noise(40, 50, 3)
+    picture[..., 1] = picture[..., 0]
+    shift = np.stack([0 * x + 0.1, 0.004 * x - 0.1, 0.002 * y + 0.001 * x], axis=2)
+    hole = box_mask((40, 50), slice(8, 33), slice(9, 44))
+    smooth = np.broadcast_to(np.float32(0.5), (40, 50, 3))
+    result = fade_seam(np.where(hole[..., None], smooth - shift, smooth), hole, ~hole)
+    # known neighbours lie a pixel outside, where the plane goes on
+    np.testing.assert_allclose(result[hole], smooth[hole], atol=0.01)
+
+
+def test_what_the_rim_does_not_agree_on_stays_at_the_rim():
+    hole = box_mask((60, 60), slice(10, 50), slice(10, 50))
+    fill, picture = np.full((60, 60, 3), 0.5, np.float32), np.full((60, 60, 3), 0.5, np.float32)
+    picture += 0.3 * (1 - 2 * (np.indices((60, 60)).sum(0) % 2))[..., None].astype(np.float32)  # a chessboard
+    values = np.where(hole[..., None], fill, picture)
+    result = fade_seam(values, hole, ~hole)
+    depth = ndimage.distance_transform_cdt(hole)
+    np.testing.assert_allclose(result[10, 12:48], picture[9, 12:48], atol=1e-3)  # it meets what is beside it
+    assert np.abs(result - fill)[depth > 8].max() < 0.01 < np.abs(result - fill)[depth == 2].max()
+
+
+def test_parts_that_touch_nothing_known_do_not_change():
+    hole = box_mask((20, 30), slice(4, 16), slice(3, 12)) | box_mask((20, 30), slice(6, 12), slice(18, 26))
+    known = box_mask((20, 30), slice(0, 20), slice(0, 3))
+    values = np.where(known[..., None], 0.9, 0.3 + 0.2 * noise(20, 30, 3)).astype(np.float32)
+    result = fade_seam(values, hole, known)
+    np.testing.assert_array_equal(result[:, 12:], values[:, 12:])
+    assert (result[4:16, 3:12] > values[4:16, 3:12]).all()
+    assert fade_seam(values, hole, np.zeros_like(known)) is values
 
 
 @pytest.mark.parametrize("blend", sorted(BLENDS, key=str))

@@ -103,7 +103,8 @@ def array_case(rng: Random, is_tensor: bool) -> str:
     try:
         with deadline(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            result = pipeline()(photo, mask, output_type=output_type, blend=rng.choice(("poisson", None))).images
+            blend = rng.choice(("poisson", "fading", None))
+            result = pipeline()(photo, mask, output_type=output_type, blend=blend).images
     except FileNotFoundError as error:
         assert "no file of this name" in str(error)
         ending = type(error).__name__

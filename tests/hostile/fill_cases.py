@@ -29,7 +29,7 @@ def fill_case(rng: Random) -> str:
     options = FillOptions(
         grow=rng.choice((0, 0, 0, 1, 3, 256)),
         texture=rng.choice((None, None, "photo")),
-        blend=rng.choice(("poisson", None)),
+        blend=rng.choice(("poisson", "fading", None)),
         padding_mask_crop=rng.choice((None, None, 0, 3)),
         working_size=rng.choice((None, None, 1, 7)),
     )

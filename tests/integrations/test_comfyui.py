@@ -17,7 +17,7 @@ AUTOMATIC = {
     "padding_mask_crop": -1,
     "working_size": -1,
     "grow": 0,
-    "blend": "poisson",
+    "blend": "auto",
     "texture": "auto",
 }
 

@@ -213,7 +213,7 @@ def test_fine_tuning_starts_from_the_given_model(trained, tmp_path):
     folder, trained_model = trained
     output = Path(shutil.copytree(trained_model, tmp_path / "faces"))
     config = json.loads((output / "config.json").read_text())
-    (output / "config.json").write_text(json.dumps(config | {"texture": None}))
+    (output / "config.json").write_text(json.dumps(config | {"blend": "fading", "texture": None}))
     model = GLCICModel.from_pretrained(output)
     options = "--completion_steps 1 --max_train_steps 1 --learning_rate 1e-6 --base_channels 6"
     tuned = run(folder, tmp_path / "tuned", *options.split(), "--pretrained_model_name_or_path", str(output))
@@ -223,7 +223,7 @@ def test_fine_tuning_starts_from_the_given_model(trained, tmp_path):
     assert json.loads(record)["settings"]["pretrained_model_name_or_path"] == output.name
     assert str(output.parent) not in record  # it is published with the weights
     torch.testing.assert_close(result.mean, model.mean)
-    assert result.texture is None, "what the network alone is best at stays with it"
+    assert (result.blend, result.texture) == ("fading", None), "how it is best used stays with it"
     for (name, before), after in zip(model.network.named_parameters(), result.network.parameters(), strict=True):
         torch.testing.assert_close(before, after, rtol=0, atol=1e-5, msg=name)
 
