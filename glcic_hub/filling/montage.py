@@ -93,7 +93,7 @@ def assembled(level: Level, hole: torch.Tensor, sources: torch.Tensor, progress:
     progress(0.8)
     y, x, moves = blocks.y, blocks.x, _taken(displacements, labels)[blocks.owner]
     result = level.image.clone()
-    result[0, :, y, x] = blended(photo, y, x, moves, result[0, :, y, x].T).T
+    result[0, :, y, x] = blended(photo, y, x, moves, result[0, :, y, x].T, part_of(progress, 0.8, 0.2)).T
     return result
 
 

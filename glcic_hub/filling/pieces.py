@@ -5,10 +5,13 @@ copied. This is Poisson editing (Perez et al.: "Poisson image editing", SIGGRAPH
 "Interactive digital photomontage", SIGGRAPH 2004), screened: copied colours count, too.
 """
 
+import math
+
 import torch
 from torch.nn import functional as F
 
 from glcic_hub.filling.grids import NEIGHBOURS
+from glcic_hub.filling.progress import Progress, unseen
 
 DOUBT = 0.1
 """A difference at a seam as large as this (channels from 0 to 1) is half believed: an edge is not to be spread."""
@@ -22,6 +25,9 @@ PRECISION = 1e-3
 
 STEPS = 1000
 """At most, until it is as precise as that; holes of any size need less than a hundred."""
+
+UNREPORTED = 2**23
+"""Pixels times steps without a word of progress."""
 
 
 class Photo:
@@ -57,7 +63,14 @@ def rows_of(table: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     return F.embedding(numbers, table)
 
 
-def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+def blended(
+    photo: Photo,
+    y: torch.Tensor,
+    x: torch.Tensor,
+    moves: torch.Tensor,
+    guess: torch.Tensor,
+    progress: Progress = unseen,
+) -> torch.Tensor:
     """Colours of a hole whose pixels are copied.
 
     Args:
@@ -65,6 +78,7 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
         y, x: the hole's pixels, int64 (n,).
         moves: from how far below and to the right each of them is copied, int64 (n, 2).
         guess: colours of those that would come from where nothing is known, float32 (n, 3).
+        progress: called with the share of the work that is done, from 0 to 1, where it takes long.
 
     Returns:
         float32 (n, 3).
@@ -100,10 +114,12 @@ def blended(photo: Photo, y: torch.Tensor, x: torch.Tensor, moves: torch.Tensor,
         diagonal += weights
         besides.append(beside.clamp(min=0))
         shares.append(torch.where(is_hole, weights, 0)[:, None])
-    return now + _solved(diagonal[:, None], torch.stack(besides), torch.stack(shares), wanted=wrong)
+    return now + _solved(diagonal[:, None], torch.stack(besides), torch.stack(shares), wrong, progress)
 
 
-def _solved(diagonal: torch.Tensor, besides: torch.Tensor, shares: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def _solved(
+    diagonal: torch.Tensor, besides: torch.Tensor, shares: torch.Tensor, wanted: torch.Tensor, progress: Progress
+) -> torch.Tensor:
     """Solve a system for each column of `wanted` (n, 3) by conjugate gradients.
 
     Besides its number in `diagonal` (n, 1), a row has the negative of its `shares` (4, n, 1) in the columns `besides`
@@ -111,10 +127,14 @@ def _solved(diagonal: torch.Tensor, besides: torch.Tensor, shares: torch.Tensor,
     """
     result, rest, direction = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
     squares = rest.square().sum(0)
-    enough = PRECISION**2 * squares
-    for _ in range(STEPS):
+    enough, done = PRECISION**2 * squares, 0.0
+    for number in range(STEPS):
         if not (squares > enough).any():
             break
+        if number % max(1, UNREPORTED // len(wanted)) == 0 < number:
+            left = (squares / enough.clamp(min=1e-30)).max()  # falls by about the same factor each time
+            done = max(done, 1 + math.log(float(left)) / (2 * math.log(PRECISION)))
+            progress(done)
         image = diagonal * direction - (shares * rows_of(direction, besides)).sum(0)
         step = squares / (direction * image).sum(0).clamp(min=1e-30)  # a column that is 0 stays so
         result += step * direction

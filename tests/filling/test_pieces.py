@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from glcic_hub.filling import pieces
 from glcic_hub.filling.pieces import DOUBT, KEPT, Photo, blended
 
 SIZE = (24, 30)
@@ -104,6 +105,28 @@ def test_a_shade_is_spread_and_an_edge_is_not(difference, is_spread):
     filled = fill_of(image, hole, ~hole, [(0, 8)], 0 * HALVES, guess).reshape(6, 6, 3)
     beside = (filled[2:4, 0] - 0.2).mean() / difference
     assert beside > 0.3 if is_spread else beside < 0.1
+
+
+def test_long_work_reports_how_far_it_is_and_can_be_ended(monkeypatch):
+    hole, displacements, labels, known = CASES["two pieces"]
+    y, x = map(torch.from_numpy, hole.nonzero())
+    moves = torch.tensor(displacements)[torch.from_numpy(labels[hole])]
+    given = Photo(torch.from_numpy(noise()), torch.from_numpy(known)), y, x, moves, torch.zeros(len(y), 3)
+    shares = []
+    short = blended(*given, shares.append)
+    assert not shares, "a small hole is blended at once"
+    monkeypatch.setattr(pieces, "UNREPORTED", 3 * len(y))
+    torch.testing.assert_close(blended(*given, shares.append), short, rtol=0, atol=0)
+    assert len(shares) >= 4 and shares == sorted(shares) and shares[0] < 0.6 and 0.6 < shares[-1] < 1
+
+    class Stop(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        blended(*given, stop)
 
 
 def test_what_is_copied_as_it_goes_on_needs_no_blending():
