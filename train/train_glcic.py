@@ -308,12 +308,14 @@ def open_run(args: argparse.Namespace) -> Run:
         damage.add_all(crops.damaged)
     validation = Validation(args) if args.validation_data_dir and is_main else None
 
-    # Networks and optimisers. A resumed run keeps its mean colour, even if the data or the options are others now.
+    # Networks and optimisers. A resumed run keeps its mean colour and what it has kept of the model that it started
+    # from, even if the data or the options are others now.
     if args.pretrained_model_name_or_path:
         start = GLCICModel.from_pretrained(args.pretrained_model_name_or_path)
-        network, mean, kept = start.network, start.mean.tolist(), {"blend": start.blend, "texture": start.texture}
+        network, mean = start.network, start.mean.tolist()
+        progress.kept = progress.kept or {"blend": start.blend, "texture": start.texture}
     else:
-        network, kept = CompletionNetwork(args.base_channels), {}
+        network = CompletionNetwork(args.base_channels)
         mean = progress.mean or mean_colour(crops).tolist()
         initialise(network, args.init)
     progress.mean = progress.mean or [round(value, 6) for value in mean]
@@ -322,7 +324,7 @@ def open_run(args: argparse.Namespace) -> Run:
         "mean": progress.mean,
         "sample_size": args.resolution,
         "max_hole_size": args.max_hole_size,
-        **kept,
+        **progress.kept,
     }
     players = make_players(args, accelerator, network)
     players.mean, players.judge = torch.tensor(progress.mean, device=accelerator.device), judge
