@@ -40,15 +40,20 @@ def test_import_is_light():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's threads are not those of libgomp")
 @pytest.mark.parametrize(
-    ("given", "turns"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
-    ids=["default", "the user's number", "the user's policy"],
+    ("modules", "given", "turns"),
+    [
+        ("glcic_hub, torch", {}, "1000"),
+        ("train.evaluate", {}, "1000"),
+        ("glcic_hub, torch", {"GOMP_SPINCOUNT": "7"}, "7"),
+        ("glcic_hub, torch", {"OMP_WAIT_POLICY": "passive"}, "0"),
+    ],
+    ids=["default", "training", "the user's number", "the user's policy"],
 )
-def test_threads_of_torch_wait_briefly(given, turns):
+def test_threads_of_torch_wait_briefly(modules, given, turns):
     """As libgomp says itself, when torch is imported after us."""
     free = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     done = subprocess.run(
-        [sys.executable, "-c", "import glcic_hub, torch"],
+        [sys.executable, "-c", f"import {modules}"],
         env=free | given | {"OMP_DISPLAY_ENV": "verbose"},
         capture_output=True,
         text=True,
