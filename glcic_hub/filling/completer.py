@@ -121,6 +121,7 @@ class ReadyCompleter:
         tensors = [*model.parameters(), *model.buffers()]
         marks: list[object] = [(tensor.data_ptr(), tensor.dtype, tensor.shape, _version(tensor)) for tensor in tensors]
         marks += [model.compute_dtype, model.compile_arguments, *_compilers_of(model), device]
+        marks += [model.sample_size, model.max_hole_size, model.blend, model.texture]
         samples = torch.cat([_sample(tensor.detach(), self.SAMPLES) for tensor in tensors])
         if self._made is None or self._made[0] != marks or not self._made[1].equal(samples):
             self._made = marks, samples, Completer(model, device)
