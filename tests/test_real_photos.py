@@ -71,12 +71,13 @@ def test_a_tight_mask_does_not_bring_the_objects_colour_into_the_hole(mask, text
     photo = Image.fromarray(ball_on_a_lawn())
     mask = Image.fromarray(np.uint8(255 * mask))
     inside = ball(19) > 0.5
-    corrected, left = (
+    *ways, left = (
         off_the_lawn(np.asarray(complete(photo, mask, trained(), blend=blend, texture=texture)), inside)
-        for blend in ("poisson", None)
+        for blend in ("poisson", "fading", None)
     )
-    assert corrected.mean() < max(10, 1.5 * left.mean())
-    assert (corrected > 40).mean() < 0.05
+    for corrected in ways:
+        assert corrected.mean() < max(10, 1.5 * left.mean())
+        assert (corrected > 40).mean() < 0.05
 
 
 def missing_pixels(kind: str, hole: np.ndarray) -> np.ndarray:
@@ -90,7 +91,7 @@ def missing_pixels(kind: str, hole: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["pinholes", "slit"])
-@pytest.mark.parametrize("blend", ["poisson", None])
+@pytest.mark.parametrize("blend", ["poisson", "fading", None])
 def test_missing_pixels_do_not_bring_the_object_back_and_stay_as_they_are(kind, blend):
     photo, hole = ball_on_a_lawn(), ball(26) > 0.5
     missing = missing_pixels(kind, hole)

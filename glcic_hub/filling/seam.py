@@ -37,6 +37,10 @@ ALIKE = 16
 """About so many pixels of a rim are off in the same way: `fade_seam` counts them as one observation. With 8 the hole
 PSNR of faces is 0.05 dB lower."""
 
+FURTHEST = 2.5
+"""A part of the plane may be at most so many times as large in the hole as on the rim, there as a root mean square.
+Around a square it is 1.2, along one side of a square 1.7."""
+
 FADING = 1.0
 """In so many pixels from the rim inward what `fade_seam` carries there falls to 1/e. With 1.5 the hole PSNR of faces is
 0.05 dB lower, and the feature distance 1 % higher."""
@@ -60,6 +64,8 @@ def blend_frame(frame: Frame, box: Box, thickness: float, blend: str | None) -> 
     side, margin = max(LEAST_TILE, math.ceil(TILE * thickness)), math.ceil(TILE_MARGIN * thickness)
     # beyond the hole and its rim there is nothing to correct
     near = view_of(box, frame.hole.shape, context=1, least=0)
+    if blend == "fading":  # one plane for all of a long hole: it takes the time and memory of its pixels
+        side = max(frame.hole.shape)
     change_in_tiles(frame.part(near), inside(box, near), side, margin, lambda part: BLENDS[blend](*part))
 
 
@@ -87,43 +93,59 @@ def correct_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.
 
 
 def fade_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Shift a filled hole so that it meets the known pixels around it, and its inside only as far as the rim is sure.
+    """Shift a filled hole so that it meets the known pixels around it, and its inside only as far as these agree.
 
     A network that sees surroundings on all sides may be right inside and wrong at the rim, as where it puts an edge a
-    pixel off. What is wrong at the rim is split into a plane, which is added everywhere, and a rest, which fades from
-    the rim inward. Arguments and result are those of `correct_seam`.
+    pixel off. What is wrong at the rim of each connected part is split into a plane, which is added to all of the part,
+    and a rest, which fades from the rim inward. Arguments and result are those of `correct_seam`.
     """
     difference, rim = _difference_at_rim(values, hole, known)
-    if not rim.any():
-        return values
-    plane = _sure_plane(difference, rim, hole)
-    depth, nearest = ndimage.distance_transform_edt(~rim, return_indices=True)
-    rest = (difference - plane)[tuple(nearest)] * np.exp(-depth / FADING)[..., None]
-    shifted_values = np.clip(values + plane + rest, 0, 1).astype(np.float32)
-    return np.where(_reached(hole, rim)[..., None], shifted_values, values)
+    labels, _ = ndimage.label(hole)
+    result = values.copy()
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        part = labels[box] == number
+        part_rim = rim[box] & part
+        if not part_rim.any():
+            continue
+        on_rim, inside = _common_plane(np.argwhere(part_rim), difference[box][part_rim], np.argwhere(part))
+        rest = np.zeros((*part.shape, 3), np.float32)
+        rest[part_rim] = difference[box][part_rim] - on_rim
+        depth, nearest = ndimage.distance_transform_edt(~part_rim, return_indices=True)
+        fading = np.exp(-depth[part] / FADING)[:, None] * rest[tuple(nearest[:, part])]
+        result[box][part] = np.clip(values[box][part] + inside + fading, 0, 1)
+    return result
 
 
-def _sure_plane(difference: np.ndarray, rim: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The plane through the difference on the rim, for each colour and as far as it is sure: float64 (H, W, 3), 0
-    outside the hole.
+def _common_plane(rim: np.ndarray, differences: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A plane through differences on a rim, for each colour and as far as the rim's pixels agree on it.
 
-    Each of its three orthogonal parts is reduced by the share that its variance, by the residuals, has in its square
-    (positive-part shrinkage: James and Stein, "Estimation with quadratic loss", 1961).
+    Each of its orthogonal parts is reduced by the share that its variance, by the residuals, has in its square: an
+    empirical Wiener factor.
+
+    Args:
+        rim, wanted: places, int (n, 2) and (m, 2), pixels.
+        differences: (n, 3), RGB.
+
+    Returns:
+        The plane at the rim, (n, 3), and where it is wanted, (m, 3).
     """
-    at, differences = np.argwhere(rim), difference[rim] @ OPPONENTS.T
-    centre, size = at.mean(0), max(1, np.ptp(at, axis=0).max())
+    centre, size = rim.mean(0), max(1, np.ptp(rim, axis=0).max())
+    count = 3 if len(rim) >= 3 * ALIKE else 1  # fewer pixels cannot tell a slope
 
-    def terms(at: np.ndarray) -> np.ndarray:
-        return np.column_stack([np.ones(len(at)), (at - centre) / size])
+    def terms(places: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(places)), (places - centre) / size])[:, :count]
 
-    parts, lengths, directions = np.linalg.svd(terms(at), full_matrices=False)
-    some = lengths > 1e-6  # of a rim in one line, or of one pixel, only these are there
-    found = parts[:, some].T @ differences
-    variance = ALIKE * (differences - parts[:, some] @ found).var(axis=0)
-    sure = np.clip(1 - variance / np.maximum(found**2, 1e-12), 0, 1)
-    plane = np.zeros(difference.shape)
-    plane[hole] = terms(np.argwhere(hole)) @ (directions[some].T @ (sure * found / lengths[some, None])) @ OPPONENTS
-    return plane
+    parts, lengths, directions = np.linalg.svd(terms(rim), full_matrices=False)
+    there = terms(wanted) @ directions.T
+    # a plane must not be carried much further than the rim reaches, as across a rim that is straight but for a pixel
+    seen = (lengths > 1e-6) & (np.abs(there).max(axis=0) <= FURTHEST * lengths / math.sqrt(len(rim)))
+    opponents = differences @ OPPONENTS.T
+    found = parts[:, seen].T @ opponents
+    residuals = opponents - parts[:, seen] @ found
+    variance = ALIKE * np.square(residuals).sum(axis=0) / max(len(rim) - count, 1)
+    sure = np.clip(1 - variance / np.maximum(found**2, 1e-12), 0, 1) if len(rim) > count else np.zeros_like(found)
+    plane = (sure * found) @ OPPONENTS
+    return parts[:, seen] @ plane, (there[:, seen] / lengths[seen]) @ plane
 
 
 def leave_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:

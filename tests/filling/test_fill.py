@@ -265,6 +265,8 @@ def test_blends_differ_at_the_rim(name):
     inner = ndimage.distance_transform_cdt(np.pad(mask, 1))[1:-1, 1:-1]
     rim = inner == 1
     assert np.abs(raw - shifted)[rim].mean() > 0.05 and np.abs(raw - faded)[rim].mean() > 0.05
+    if inner.max() > 3:
+        assert np.abs(shifted - faded)[inner > 3].mean() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -580,7 +582,7 @@ def test_dust_has_the_seam_of_what_is_around_it_whatever_blend_says():
     assert 255 * np.abs(values - rgb / 255)[mask].mean() < 4
 
 
-@pytest.mark.parametrize("blend", ["poisson", None])
+@pytest.mark.parametrize("blend", ["poisson", "fading", None])
 def test_dust_with_nothing_seen_beside_it_gets_the_colour_of_what_is_seen(blend):
     mask, hidden = np.zeros((2, 100, 110), bool)
     for row, column in np.ndindex(4, 4):
