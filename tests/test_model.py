@@ -346,6 +346,14 @@ def test_holes_fit_into_the_samples(sample_size, max_hole_size):
 # Embedded models
 
 
+def test_scenes_are_shifted_and_get_texture_and_faces_neither():
+    uses = {name: GLCICModel.from_pretrained(name) for name in embedded_models()}
+    assert {name: (model.blend, model.texture) for name, model in uses.items()} == {
+        "glcic-scenes": ("poisson", "photo"),
+        "glcic-faces-64": ("fading", None),
+    }
+
+
 def test_embedded_models(folder, tmp_path, monkeypatch):
     home = tmp_path / "pretrained"
     shutil.copytree(folder, home / "glcic-scenes")

@@ -72,8 +72,8 @@ class FillOptions:
         "fading",
         None,
         help="how the fill is blended into the known pixels: poisson shifts all of it smoothly, fading shifts its "
-        "inside only as far as the rim agrees on it, none leaves it as it is; auto is the model's choice: poisson for "
-        "scenes, fading for faces",
+        "inside only as far as the known pixels around agree, none leaves it as it is; auto is the model's choice: "
+        "poisson for scenes, fading for faces",
     )
     texture: str | None = _choice(
         "auto",

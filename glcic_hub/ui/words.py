@@ -37,7 +37,7 @@ _CHOICES: dict[str, dict[str, str]] = {
     "blend": {
         "auto": "Automatic",
         "poisson": "Match the colours",
-        "fading": "Match the colours near the edge",
+        "fading": "Match the edge, the inside less",
         NONE: "Leave as they are",
     },
     "texture": {"auto": "Automatic", "photo": "From this photo", NONE: "None: soft, and faster"},
