@@ -58,13 +58,13 @@ def blend_frame(frame: Frame, box: Box, thickness: float, blend: str | None) -> 
     Args:
         frame: with the fill in it.
         box: the hole's box in the frame.
-        thickness: that of the hole, in pixels; it bounds what is solved at once.
+        thickness: that of the hole, in pixels; it bounds what is solved at once for "poisson".
         blend: one of `BLENDS`.
     """
     side, margin = max(LEAST_TILE, math.ceil(TILE * thickness)), math.ceil(TILE_MARGIN * thickness)
     # beyond the hole and its rim there is nothing to correct
     near = view_of(box, frame.hole.shape, context=1, least=0)
-    if blend == "fading":  # one plane for all of a long hole: it takes the time and memory of its pixels
+    if blend == "fading":  # one plane for all of a long hole: it takes the time and memory of its box
         side = max(frame.hole.shape)
     change_in_tiles(frame.part(near), inside(box, near), side, margin, lambda part: BLENDS[blend](*part))
 
@@ -107,12 +107,12 @@ def fade_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.nda
         part_rim = rim[box] & part
         if not part_rim.any():
             continue
-        on_rim, inside = _common_plane(np.argwhere(part_rim), difference[box][part_rim], np.argwhere(part))
+        on_rim, on_part = _common_plane(np.argwhere(part_rim), difference[box][part_rim], np.argwhere(part))
         rest = np.zeros((*part.shape, 3), np.float32)
         rest[part_rim] = difference[box][part_rim] - on_rim
         depth, nearest = ndimage.distance_transform_edt(~part_rim, return_indices=True)
         fading = np.exp(-depth[part] / FADING)[:, None] * rest[tuple(nearest[:, part])]
-        result[box][part] = np.clip(values[box][part] + inside + fading, 0, 1)
+        result[box][part] = np.clip(values[box][part] + on_part + fading, 0, 1)
     return result
 
 

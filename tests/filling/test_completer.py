@@ -17,6 +17,6 @@ def test_a_model_that_asks_for_something_else_is_made_ready_anew():
     model, ready = random_model(), ReadyCompleter()
     first = ready.of(model)
     assert ready.of(model) is first and first.blend == "poisson"
-    for name, value in (("blend", "fading"), ("texture", "photo"), ("max_hole_size", 8)):
+    for name, value in (("blend", "fading"), ("texture", "photo"), ("max_hole_size", 8), ("sample_size", 64)):
         setattr(model, name, value)
         assert getattr(ready.of(model), name) == value
