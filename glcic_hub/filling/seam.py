@@ -9,6 +9,7 @@ import math
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
+from scipy.spatial import KDTree
 
 from glcic_hub.filling.grids import shifted, sums_of_2x2
 from glcic_hub.filling.holes import Box, Frame, change_in_tiles, inside, view_of
@@ -38,8 +39,8 @@ ALIKE = 16
 PSNR of faces is 0.05 dB lower."""
 
 FURTHEST = 2.5
-"""A part of the plane may be at most so many times as large in the hole as on the rim, there as a root mean square.
-Around a square it is 1.2, along one side of a square 1.7."""
+"""A slope may lead at most so many times as far in the hole as on the rim, there as a root mean square. Around a square
+it is 1.2, along one side of a square 1.7."""
 
 FADING = 1.0
 """In so many pixels from the rim inward what `fade_seam` carries there falls to 1/e. With 1.5 the hole PSNR of faces is
@@ -64,7 +65,7 @@ def blend_frame(frame: Frame, box: Box, thickness: float, blend: str | None) -> 
     side, margin = max(LEAST_TILE, math.ceil(TILE * thickness)), math.ceil(TILE_MARGIN * thickness)
     # beyond the hole and its rim there is nothing to correct
     near = view_of(box, frame.hole.shape, context=1, least=0)
-    if blend == "fading":  # one plane for all of a long hole: it takes the time and memory of its box
+    if blend == "fading":  # all of a long hole has one plane
         side = max(frame.hole.shape)
     change_in_tiles(frame.part(near), inside(box, near), side, margin, lambda part: BLENDS[blend](*part))
 
@@ -107,19 +108,20 @@ def fade_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.nda
         part_rim = rim[box] & part
         if not part_rim.any():
             continue
-        on_rim, on_part = _common_plane(np.argwhere(part_rim), difference[box][part_rim], np.argwhere(part))
-        rest = np.zeros((*part.shape, 3), np.float32)
-        rest[part_rim] = difference[box][part_rim] - on_rim
-        depth, nearest = ndimage.distance_transform_edt(~part_rim, return_indices=True)
-        fading = np.exp(-depth[part] / FADING)[:, None] * rest[tuple(nearest[:, part])]
-        result[box][part] = np.clip(values[box][part] + on_part + fading, 0, 1)
+        places, on_rim = np.argwhere(part), np.argwhere(part_rim)
+        plane, shift = _common_plane(on_rim, difference[box][part_rim], places)
+        rest = difference[box][part_rim] - plane
+        depth, nearest = KDTree(on_rim).query(places, distance_upper_bound=12 * FADING)  # exp(-12): nothing is left
+        near = np.isfinite(depth)
+        shift[near] += np.exp(-depth[near] / FADING)[:, None] * rest[nearest[near]]
+        result[box][part] = np.clip(values[box][part] + shift, 0, 1)
     return result
 
 
 def _common_plane(rim: np.ndarray, differences: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A plane through differences on a rim, for each colour and as far as the rim's pixels agree on it.
 
-    Each of its orthogonal parts is reduced by the share that its variance, by the residuals, has in its square: an
+    Its mean and its slope are each reduced by the share that their variance, by the residuals, has in their square: an
     empirical Wiener factor.
 
     Args:
@@ -129,23 +131,33 @@ def _common_plane(rim: np.ndarray, differences: np.ndarray, wanted: np.ndarray) 
     Returns:
         The plane at the rim, (n, 3), and where it is wanted, (m, 3).
     """
-    centre, size = rim.mean(0), max(1, np.ptp(rim, axis=0).max())
-    count = 3 if len(rim) >= 3 * ALIKE else 1  # fewer pixels cannot tell a slope
-
-    def terms(places: np.ndarray) -> np.ndarray:
-        return np.column_stack([np.ones(len(places)), (places - centre) / size])[:, :count]
-
-    parts, lengths, directions = np.linalg.svd(terms(rim), full_matrices=False)
-    there = terms(wanted) @ directions.T
-    # a plane must not be carried much further than the rim reaches, as across a rim that is straight but for a pixel
-    seen = (lengths > 1e-6) & (np.abs(there).max(axis=0) <= FURTHEST * lengths / math.sqrt(len(rim)))
     opponents = differences @ OPPONENTS.T
-    found = parts[:, seen].T @ opponents
-    residuals = opponents - parts[:, seen] @ found
-    variance = ALIKE * np.square(residuals).sum(axis=0) / max(len(rim) - count, 1)
-    sure = np.clip(1 - variance / np.maximum(found**2, 1e-12), 0, 1) if len(rim) > count else np.zeros_like(found)
-    plane = (sure * found) @ OPPONENTS
-    return parts[:, seen] @ plane, (there[:, seen] / lengths[seen]) @ plane
+    mean = opponents.mean(axis=0, keepdims=True)
+    along, there = _directions(rim - rim.mean(axis=0), wanted - rim.mean(axis=0))
+    slopes = along.T @ opponents  # of unit columns, whose sums are 0: neither depends on the mean
+    freedom = len(rim) - 1 - len(slopes)
+    if freedom == 0:  # one pixel
+        return np.zeros_like(differences), np.zeros((len(wanted), 3))
+    variance = ALIKE * np.square(opponents - mean - along @ slopes).sum(axis=0) / freedom
+
+    def sure(found: np.ndarray, weight: int) -> np.ndarray:
+        """Both slopes by one factor: around a square their directions are any two, and must not matter."""
+        square = weight * np.square(found).sum(axis=0)
+        return found * np.clip(1 - len(found) * variance / np.maximum(square, 1e-12), 0, 1)
+
+    mean, slopes = sure(mean, len(rim)) @ OPPONENTS, sure(slopes, 1) @ OPPONENTS
+    return mean + along @ slopes, mean + there @ slopes
+
+
+def _directions(rim: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far places lie along those main directions of a rim, 0 to 2, in which it tells a slope; orthonormal there."""
+    if len(rim) < 3 * ALIKE:
+        return rim[:, :0].astype(float), wanted[:, :0].astype(float)
+    along, lengths, directions = np.linalg.svd(rim, full_matrices=False)
+    there = wanted @ directions.T
+    # a slope must not be carried much further than the rim reaches, as across a rim that is straight but for a pixel
+    seen = (lengths > 1e-6) & (np.abs(there).max(axis=0) <= FURTHEST * lengths / math.sqrt(len(rim)))
+    return along[:, seen], there[:, seen] / lengths[seen]
 
 
 def leave_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
