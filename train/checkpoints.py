@@ -38,7 +38,7 @@ class Progress:
         samples: crops drawn, by all processes together.
         seconds: trained.
         mean: the mean colour that the networks' input has subtracted.
-        kept: settings of the model that the run started from, which its own model keeps.
+        kept: settings of the model that the run started from, which its own model keeps; None before it started.
         damage: state of all processes' `DamageReport`, at the last checkpoint.
     """
 
@@ -46,7 +46,7 @@ class Progress:
     samples: int = 0
     seconds: float = 0.0
     mean: list[float] | None = None
-    kept: dict = field(default_factory=dict)
+    kept: dict | None = None
     damage: dict = field(default_factory=lambda: DamageReport().state_dict())
 
 

@@ -313,11 +313,13 @@ def open_run(args: argparse.Namespace) -> Run:
     if args.pretrained_model_name_or_path:
         start = GLCICModel.from_pretrained(args.pretrained_model_name_or_path)
         network, mean = start.network, start.mean.tolist()
-        progress.kept = progress.kept or {"blend": start.blend, "texture": start.texture}
+        kept = {"blend": start.blend, "texture": start.texture}
     else:
         network = CompletionNetwork(args.base_channels)
         mean = progress.mean or mean_colour(crops).tolist()
         initialise(network, args.init)
+        kept = {}
+    progress.kept = kept if progress.kept is None else progress.kept
     progress.mean = progress.mean or [round(value, 6) for value in mean]
     model_config = {
         "base_channels": network.base_channels,

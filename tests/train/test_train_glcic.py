@@ -228,17 +228,20 @@ def test_fine_tuning_starts_from_the_given_model(trained, tmp_path):
         torch.testing.assert_close(before, after, rtol=0, atol=1e-5, msg=name)
 
 
-def test_a_resumed_run_that_no_longer_names_its_model_keeps_how_that_is_used(trained, tmp_path):
+@pytest.mark.parametrize("first, kept", [(True, ("fading", None)), (False, ("poisson", "photo"))])
+def test_how_a_model_is_used_is_settled_when_the_run_starts(trained, tmp_path, first, kept):
+    """The model is named when the run starts, or only when it is resumed: too late."""
     folder, trained_model = trained
     source = Path(shutil.copytree(trained_model, tmp_path / "faces"))
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | {"blend": "fading", "texture": None}))
     options = ["--completion_steps", "1", "--base_channels", "4", "--max_train_steps"]
-    run(folder, tmp_path / "tuned", *options, "1", "--pretrained_model_name_or_path", str(source))
-    resumed = run(folder, tmp_path / "tuned", *options, "2", "--resume_from_checkpoint", "latest")
+    named = ["--pretrained_model_name_or_path", str(source)]
+    run(folder, tmp_path / "tuned", *options, "1", *named * first)
+    resumed = run(folder, tmp_path / "tuned", *options, "2", *named * (not first), "--resume_from_checkpoint", "latest")
     assert json.loads((resumed / "training.json").read_text())["steps"] == 2
     model = GLCICModel.from_pretrained(resumed)
-    assert (model.blend, model.texture) == ("fading", None)
+    assert (model.blend, model.texture) == kept
 
 
 # ---------------------------------------------------------------------------------------------------- steps by hand
