@@ -85,12 +85,16 @@ def check_fits(image: "Image.Image", file_format: str) -> None:
 def encoded(image: "Image.Image", file_format: str, quality: int | None = None) -> bytes:
     """The bytes of an image file, with what is known about the image of `image`, as far as the format holds it.
 
+    Colours of 16 bits (`deep`) have 8 in JPEG and WebP files.
+
     `file_format` is a value of `WRITABLE`; `check_fits` has passed the image for it. `quality` is 1 to 100; without
     it JPEG has `JPEG_QUALITY`, and WebP is lossless.
 
     Raises:
         ValueError: Pillow cannot encode it.
     """
+    from glcic_hub import deep, png
+
     image = _in_mode_of(image, file_format)
     options = _metadata(image, file_format)
     if file_format == "JPEG":
@@ -107,6 +111,8 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
             from glcic_hub import tiff
 
             return tiff.encoded(image, **options)
+        if file_format == "PNG" and deep.lower_bytes(image) is not None:
+            return png.encoded(deep.samples_of(image), **options)
         image.save(buffer, file_format, **options)
     # For example EXIF data of a PNG that are too long for a JPEG, or an image that is too large for a TIFF.
     except (OSError, ValueError, struct.error) as error:
@@ -115,7 +121,9 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
 
 
 def without_transparency(image: "Image.Image") -> "Image.Image":
-    """`image` opaque, every colour as it is; grey stays grey."""
+    """`image` opaque, every colour as it is; grey stays grey, and colours keep their 16 bits."""
+    from glcic_hub import deep
+
     if not image.has_transparency_data:
         return image
     if image.mode in ("1", "L", "RGB") or image.mode.startswith("I"):  # One key colour (or grey) is transparent.
@@ -123,7 +131,9 @@ def without_transparency(image: "Image.Image") -> "Image.Image":
     elif image.mode == "LA":
         image = image.convert("L")
     else:
-        image = image.convert("RGBA").convert("RGB")
+        image, lower = image.convert("RGBA").convert("RGB"), deep.lower_bytes(image)
+        if lower is not None:
+            image.info[deep.LOWER_BYTES] = lower.convert("RGB")
     image.info.pop("transparency", None)
     return image
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import EpsImagePlugin, Image, UnidentifiedImageError
 
-from glcic_hub import metadata
+from glcic_hub import deep, metadata
 from glcic_hub.inks import inks_like, to_rgb
 from glcic_hub.opening import (
     FIRST_ALONE,
@@ -65,7 +65,7 @@ class Picture:
     """One image: what the network sees, and the original. Made by `read`.
 
     rgb: uint8 (H, W, 3), upright, C-contiguous.
-    image: the original as a PIL image: its own mode, stored orientation, info.
+    image: the original as a PIL image: its own mode, stored orientation, info; colours may have 16 bits (`deep`).
     orientation: the EXIF orientation of `image`, 1 to 8.
     values: (H, W, 3) floats in [0, 1], upright, where the source holds more than 8 bits; None: rgb / 255.
     tensor_dtype: the dtype of the floating point tensor that came in, else None.
@@ -172,9 +172,9 @@ class Picture:
         top, bottom = int(rows[0]), int(rows[-1]) + 1
         left, right = int(columns[0]), int(columns[-1]) + 1
         corners = left, top, right, bottom
-        part = result.crop(corners)  # the rest of a large photo need not be copied once more
+        part = deep.crop(result, corners)  # the rest of a large photo need not be copied once more
         fill, mask = fill[top:bottom, left:right], mask[top:bottom, left:right]
-        samples = np.array(part)
+        samples = deep.samples_of(part).copy()
         if part.mode in ("L", *SIXTEEN_BIT_MODES):
             samples[mask] = np.rint(_luma(fill[mask]) * (255 if part.mode == "L" else 65535))
         elif part.mode == "F":
@@ -184,9 +184,14 @@ class Picture:
             samples[mask, 0] = np.rint(_luma(fill[mask]) * 255)
         elif part.mode == "CMYK":
             samples[mask] = self._inks(_eight_bit(fill[mask]), whole_mask, (top, bottom, left, right))
+        elif samples.dtype == np.uint16:
+            samples[mask, :3] = np.rint(fill[mask].astype(np.float64) * 65535)
         else:
             samples[mask, :3] = _eight_bit(fill[mask])
-        result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
+        if deep.lower_bytes(part) is not None:
+            deep.paste(result, deep.image_of(samples), corners)
+        else:
+            result.paste(Image.frombytes(part.mode, part.size, samples.tobytes()), corners)
         result.info = metadata.without_small_pictures(result.info, self.orientation)
         return result
 
@@ -263,7 +268,7 @@ def is_batch(images: object) -> TypeGuard[np.ndarray | torch.Tensor]:
 
 def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
     """A PIL image with its samples in memory; of a file (its path or its bytes) with all that is known about it in
-    `info` (`metadata.gathered`).
+    `info` (`metadata.gathered`), and colours of 16 bits (`deep`).
 
     Raises:
         ValueError: it is too large, a pipe or device, or needs another package.
@@ -281,8 +286,14 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
                 _load(loaded)
             else:
                 with open_image(image) as loaded:
+                    is_deep = deep.has_deep_colours(loaded)
                     _load(loaded)
                     loaded.info = metadata.gathered(loaded)
+                if is_deep:
+                    with open_image(image) as again:
+                        deep.turn_bytes(again)
+                        _load(again)
+                        loaded.info[deep.LOWER_BYTES] = Image.fromarray(np.asarray(again))
     except CannotRead as error:
         raise ValueError(f"{picture} {error}") from error
     except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
@@ -416,9 +427,11 @@ def _from_image(image: Image.Image) -> Picture:
         colours = source.convert("RGB") if source.mode not in ("CMYK", "RGB") else source
         if source.mode == "CMYK":
             colours = to_rgb(source)
-        rgb = turned(np.asarray(colours), orientation)
-        rgb = np.ascontiguousarray(rgb)
-        return Picture(rgb, kept, orientation, hidden=hidden, has_more_frames=has_more)
+        rgb = np.ascontiguousarray(turned(np.asarray(colours), orientation))
+        values = None
+        if deep.lower_bytes(source) is not None:
+            values = turned(deep.samples_of(source)[..., :3].astype(np.float32), orientation) / np.float32(65535)
+        return Picture(rgb, kept, orientation, values, hidden=hidden, has_more_frames=has_more)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:
         raise ValueError(

@@ -7,6 +7,8 @@ import zlib
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from glcic_hub.deep import lower_bytes, samples_of
+
 LEVEL = 2  # of zlib, as of our PNG files
 DEFLATE = 8
 DIFFERENCES = 2
@@ -21,14 +23,15 @@ def encoded(image: Image.Image, tags: Image.Exif, **options: object) -> bytes:
     """The bytes of a TIFF file.
 
     Args:
-        image: of a mode that Pillow writes as TIFF.
+        image: of a mode that Pillow writes as TIFF; its colours may have 16 bits (`deep`).
         tags: beside those of the samples; EXIF data are among them.
         **options: others of Pillow, such as `dpi`.
 
     Raises:
         OSError, ValueError, struct.error: Pillow cannot encode it; it may be larger than a TIFF file can be.
     """
-    sample = _OF_DIFFERENCES.get(image.mode)
+    is_deep = lower_bytes(image) is not None
+    sample = "u2" if is_deep else _OF_DIFFERENCES.get(image.mode)
     if sample:
         tags[TiffImagePlugin.PREDICTOR] = DIFFERENCES
     buffer = io.BytesIO()
@@ -42,7 +45,7 @@ def encoded(image: Image.Image, tags: Image.Exif, **options: object) -> bytes:
     place_of = {struct.unpack_from(f"{order}H", file, place)[0]: place for place in places}
     # Pillow puts all samples into one strip at the end of the file, and there the packed ones can take their place.
     (start,) = struct.unpack_from(f"{order}I", file, place_of[TiffImagePlugin.STRIPOFFSETS] + 8)
-    samples = file[start:]
+    samples = samples_of(image).astype(f"{order}u2").tobytes() if is_deep else file[start:]
     if sample:
         rows = np.frombuffer(samples, order + sample).reshape(image.height, image.width, -1)
         differences = rows.copy()
@@ -50,6 +53,10 @@ def encoded(image: Image.Image, tags: Image.Exif, **options: object) -> bytes:
         samples = differences.tobytes()
     strip = zlib.compress(samples, LEVEL)
     head = bytearray(file[:start])
+    if is_deep:
+        bits, channels = place_of[TiffImagePlugin.BITSPERSAMPLE], len(image.getbands())
+        (where,) = struct.unpack_from(f"{order}I", file, bits + 8)
+        struct.pack_into(f"{order}{channels}H", head, where, *[16] * channels)
     compression, length = TiffImagePlugin.COMPRESSION, TiffImagePlugin.STRIPBYTECOUNTS
     struct.pack_into(f"{order}HHIHH", head, place_of[compression], compression, _SHORT, 1, DEFLATE, 0)
     struct.pack_into(f"{order}HHII", head, place_of[length], length, _LONG, 1, len(strip))

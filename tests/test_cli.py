@@ -13,10 +13,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import cv2
 import huggingface_hub.constants
 import numpy as np
 import pytest
 import skimage.data
+import tifffile  # comes with scikit-image
 import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
@@ -395,6 +397,25 @@ class TestInpaint:
         assert (result.info["icc_profile"], result.info["dpi"]) == (PROFILE, (600, 600))
         assert result.getexif()[0x010F] == "Maker"
         assert result.getexif().get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+
+    @pytest.mark.parametrize("out", ["out.tif", "out.png", "out.jpg"])
+    @pytest.mark.parametrize("source", ["in.tif", "in.png", "-"])
+    def test_colours_of_16_bits(self, tmp_path, mask, tiny_model, monkeypatch, source, out):
+        colours = samples(3, 65536, np.uint16)
+        if source == "in.tif":
+            tifffile.imwrite(tmp_path / source, colours, photometric="rgb", compression="zlib")
+        data = cv2.imencode(".png", colours[..., ::-1])[1].tobytes()
+        if source == "in.png":
+            (tmp_path / source).write_bytes(data)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        path = source if source == "-" else tmp_path / source
+        assert run("inpaint", path, mask, "-o", tmp_path / out, "--model", tiny_model) == 0
+        result = cv2.imread(str(tmp_path / out), cv2.IMREAD_UNCHANGED)[..., ::-1]
+        if out == "out.jpg":
+            assert result.dtype == np.uint8
+        else:
+            np.testing.assert_array_equal(result[~MASK], colours[~MASK])
+            assert (result[MASK] != colours[MASK]).mean() > 0.9
 
     def test_an_image_that_is_stored_turned_as_a_tiff_file(self, tmp_path, tiny_model):
         saved(samples(3), tmp_path / "in.png", exif=ROTATED.tobytes())

@@ -32,7 +32,9 @@ class StandardInput:
         """The image; OSError or ValueError if it cannot be read."""
         from glcic_hub.images import load_image
 
-        return load_image(opened(sys.stdin.buffer.read()))
+        data = sys.stdin.buffer.read()
+        opened(data)  # refuses other formats than those of files
+        return load_image(data)
 
 
 def source_of(path: Path) -> PictureFile | StandardInput:

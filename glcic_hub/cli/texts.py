@@ -110,7 +110,7 @@ formats, by the suffix of OUT:
   texts of PNG files of more than 1 MB; TIFF tags that EXIF does not have; everything but dpi and comments of formats
   other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.
   If a file has several frames, pages or layers, only the first one is completed, with a message.
-  HEIC images are read after pip install ".[heif]". Colour images of 16 bits per channel are read as 8 bits.
+  HEIC images are read after pip install ".[heif]". Colours of 16 bits (.png, .tif) are kept in .png and .tif.
 
 examples:
   glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from glcic_hub import images
+from glcic_hub import deep, images
 from glcic_hub.errors import readable, reason
 from glcic_hub.formats import WRITABLE, encoded
 from glcic_hub.images import Picture
@@ -241,7 +241,7 @@ class Photos:
         top, left, height, width = bounding_box(completed.mask)
         id = secrets.token_urlsafe(16)
         path = photo.folder / f"{id}.npz"
-        samples = np.asarray(completed.image.crop((left, top, left + width, top + height)))
+        samples = deep.samples_of(deep.crop(completed.image, (left, top, left + width, top + height)))
         mask = completed.mask[top : top + height, left : left + width]
         try:
             np.savez(path, samples=samples, mask=np.packbits(mask))
@@ -271,8 +271,8 @@ class Photos:
         """
         samples, mask = _stored(version)
         size = _preview_size(mask.shape)
-        box = Image.fromarray(samples)
-        box.info = {"icc_profile": photo.profile}
+        box = deep.image_of(samples)
+        box.info["icc_profile"] = photo.profile
         picture = images.read(box)
         shown = _eight_bits(picture if size == mask.shape else picture.resized(*size)).convert("RGB")
         alpha = Image.fromarray(mask.astype(np.uint8) * 255)
@@ -407,13 +407,14 @@ def _changed(picture: Picture, versions: list[Version]) -> Picture:
     image = picture.image
     for version in versions:
         left, top, width, height = version.box
-        box = Image.fromarray(_stored(version)[0])
+        box = deep.image_of(_stored(version)[0])
         image = image.copy() if image.mode == box.mode else image.convert(box.mode)
-        image.paste(box, (left, top, left + width, top + height))
+        deep.paste(image, box, (left, top, left + width, top + height))
     return images.read(image)
 
 
 def _bytes_of(picture: Picture) -> int:
-    samples = picture.image.width * picture.image.height * len(picture.image.getbands())
+    depth = 1 if deep.lower_bytes(picture.image) is None else 2
+    samples = picture.image.width * picture.image.height * len(picture.image.getbands()) * depth
     arrays = (picture.rgb, picture.values, picture.hidden)
     return samples + sum(array.nbytes for array in arrays if array is not None)

@@ -4,9 +4,10 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from glcic_hub import images, masks
+from glcic_hub.deep import upright
 from glcic_hub.errors import reason
 from glcic_hub.formats import READABLE, WRITABLE, check_fits
 from glcic_hub.images import Picture
@@ -46,13 +47,11 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
         image = images.load_image(path)
         if images.exif_orientation(image) != 1:
             # Upright for good, because few viewers heed the orientation in a PNG file.
-            image = ImageOps.exif_transpose(image)
+            image = upright(image)
         if image.mode == "CMYK":  # PNG cannot hold it, nor RGB its profile
             colours = Image.fromarray(np.asarray(to_rgb(image)))
             colours.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
             image, note = colours, "This photo is made of printing inks (CMYK); the result is RGB."
-        elif _has_deep_colours(path):
-            note = "This photo has 16 bits per colour; the result has 8."
         image.info = without_small_pictures(image.info, 1)  # they still show what will be filled
         picture = images.read(image)
     except (OSError, TypeError) as error:
@@ -64,14 +63,6 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     if picture.has_more_frames:
         note = "This file has several frames, pages or layers: only the first is completed."
     return Opened(picture, _result_format(image, stored_format), note)
-
-
-def _has_deep_colours(path: str | os.PathLike) -> bool:
-    """Whether the colours of a file have 16 bits, of which Pillow reads 8."""
-    with warnings_off(), open_image(path) as opened:
-        arguments = [tile[3] for tile in getattr(opened, "tile", [])]  # of decoders: the stored mode, or it first
-        modes = [each if isinstance(each, str) else each[0] for each in arguments if each]
-        return opened.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in modes)
 
 
 def _result_format(image: Image.Image, stored_format: str | None) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glcic_hub import images
+from glcic_hub import deep, images
+from glcic_hub.formats import encoded
 from glcic_hub.ui import photos as photos_module
 from glcic_hub.ui.photos import Completed, Gone, Photos, completed_stem, suffix_of
 
@@ -46,6 +47,10 @@ def decoded(data: bytes) -> Image.Image:
 
 def save_as(photo, path, mode: str) -> None:
     image = Image.open(photo)
+    if mode in ("RGB 16", "RGBA 16"):
+        colours = np.asarray(image.convert(mode[:-3])).astype(np.uint16)
+        path.write_bytes(encoded(deep.image_of(colours * 200 + 77), "PNG" if path.suffix == ".png" else "TIFF"))
+        return
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 251)
     else:
@@ -64,10 +69,13 @@ def save_as(photo, path, mode: str) -> None:
         ("a.png", "LA"),
         ("a.png", "RGBA"),
         ("a.png", "I;16"),
+        ("a.png", "RGB 16"),
+        ("a.png", "RGBA 16"),
         ("a.png", "P"),
         ("a.png", "1"),
         ("a.webp", "RGBA"),
         ("a.tif", "I;16"),
+        ("a.tif", "RGB 16"),
         ("a.tif", "CMYK"),
     ],
 )
@@ -79,12 +87,14 @@ def test_versions_are_exact(photo, tmp_path, name, mode, in_memory):
     first, _ = complete(photos, opened, None, MASK)
     second, expected = complete(photos, opened, first, OTHER, (1, 0, 0))
     third, _ = complete(photos, opened, None, OTHER)
-    files = {one: decoded(photos.file(opened, one, True).data) for one in (second, third)}
+    files = {one: images.load_image(photos.file(opened, one, True).data) for one in (second, third)}
     found = files[second]
-    assert found.mode == expected.mode and np.array_equal(np.asarray(found), np.asarray(expected))
-    known = np.asarray(photos.picture(opened).image.convert(found.mode))
+    assert found.mode == expected.mode and np.array_equal(deep.samples_of(found), deep.samples_of(expected))
+    known = photos.picture(opened).image
+    known = deep.samples_of(known if known.mode == found.mode else known.convert(found.mode))
+    assert (known.dtype == np.uint16) == ("16" in mode)
     for version, mask in ((second, MASK | OTHER), (third, OTHER)):
-        samples = np.asarray(files[version])
+        samples = deep.samples_of(files[version])
         assert np.array_equal(samples[~mask], known[~mask])
         assert (samples[mask] != known[mask]).any()
     photos.close()
@@ -106,7 +116,7 @@ def test_jpeg_stays_jpeg_with_what_is_known_of_it(photo, photos, tmp_path):
     assert np.array_equal(np.asarray(decoded(exact.data)), np.asarray(image))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "RGBA"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "RGBA", "RGB 16"])
 def test_patches_show_what_was_filled(photo, photos, tmp_path, mode):
     save_as(photo, tmp_path / "a.png", mode)
     opened = add(photos, tmp_path / "a.png")

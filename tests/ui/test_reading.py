@@ -6,9 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-import tifffile  # comes with scikit-image
 from PIL import Image, ImageCms
 
+from glcic_hub import deep
+from glcic_hub.formats import encoded
 from glcic_hub.ui.reading import MEGAPIXEL, open_photo, read_mask, read_paint
 
 MOST = 40 * MEGAPIXEL
@@ -73,11 +74,16 @@ def test_the_format_of_results(photo, tmp_path, name, mode, file_format):
     assert (found, picture.size, note) == (file_format, (199, 301), "")
 
 
-def test_colours_of_16_bits_become_8_which_is_said(photo, tmp_path):
-    colours = np.asarray(Image.open(photo).convert("RGB"))
-    tifffile.imwrite(tmp_path / "a.tif", colours.astype(np.uint16) * 257, photometric="rgb")
-    picture, _, note = open_photo(tmp_path / "a.tif", MOST)
-    assert np.array_equal(picture.rgb, colours) and note == "This photo has 16 bits per colour; the result has 8."
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_colours_of_16_bits_stay_and_are_upright(photo, tmp_path, name):
+    colours = np.asarray(Image.open(photo).convert("RGB")).astype(np.uint16) * 257 - 1
+    image, exif = deep.image_of(np.rot90(colours)), Image.Exif()
+    exif[0x0112] = 6
+    image.info["exif"] = exif.tobytes()
+    (tmp_path / name).write_bytes(encoded(image, "PNG" if name == "a.png" else "TIFF"))
+    picture, file_format, note = open_photo(tmp_path / name, MOST)
+    assert (picture.orientation, file_format, note) == (1, "PNG" if name == "a.png" else "TIFF", "")
+    np.testing.assert_array_equal(deep.samples_of(picture.image), colours)
 
 
 def test_one_of_several_frames_is_said(photo, tmp_path):
