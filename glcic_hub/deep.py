@@ -50,7 +50,10 @@ def samples_of(image: Image.Image) -> np.ndarray:
     lower = lower_bytes(image)
     if lower is None:
         return np.asarray(image)
-    return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
+    samples = np.asarray(image).astype(np.uint16)
+    samples <<= 8
+    samples |= np.asarray(lower)
+    return samples
 
 
 def image_of(samples: np.ndarray) -> Image.Image:

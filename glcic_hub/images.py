@@ -430,7 +430,8 @@ def _from_image(image: Image.Image) -> Picture:
         rgb = np.ascontiguousarray(turned(np.asarray(colours), orientation))
         values = None
         if deep.lower_bytes(source) is not None:
-            values = turned(deep.samples_of(source)[..., :3].astype(np.float32), orientation) / np.float32(65535)
+            wide = turned(deep.samples_of(source)[..., :3], orientation)
+            values = np.divide(wide, np.float32(65535), dtype=np.float32, order="C")
         return Picture(rgb, kept, orientation, values, hidden=hidden, has_more_frames=has_more)
     grey = np.asarray(source)
     if grey.min() < 0 or grey.max() > 65535:

@@ -45,7 +45,7 @@ def _packed(samples: np.ndarray) -> bytes:
     lines = np.full((len(rows), rows.shape[1] + 1), UP, np.uint8)
     lines[0, 1:] = rows[0]
     lines[1:, 1:] = rows[1:] - rows[:-1]
-    return zlib.compress(lines.tobytes(), LEVEL)
+    return zlib.compress(lines.data, LEVEL)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

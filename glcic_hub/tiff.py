@@ -45,12 +45,13 @@ def encoded(image: Image.Image, tags: Image.Exif, **options: object) -> bytes:
     place_of = {struct.unpack_from(f"{order}H", file, place)[0]: place for place in places}
     # Pillow puts all samples into one strip at the end of the file, and there the packed ones can take their place.
     (start,) = struct.unpack_from(f"{order}I", file, place_of[TiffImagePlugin.STRIPOFFSETS] + 8)
-    samples = samples_of(image).astype(f"{order}u2").tobytes() if is_deep else file[start:]
+    samples = memoryview(file)[start:]
     if sample:
-        rows = np.frombuffer(samples, order + sample).reshape(image.height, image.width, -1)
+        rows = samples_of(image).astype(order + sample) if is_deep else np.frombuffer(samples, order + sample)
+        rows = rows.reshape(image.height, image.width, -1)
         differences = rows.copy()
         differences[:, 1:] -= rows[:, :-1]
-        samples = differences.tobytes()
+        samples = differences.data
     strip = zlib.compress(samples, LEVEL)
     head = bytearray(file[:start])
     if is_deep:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from glcic_hub import images, masks
-from glcic_hub.deep import upright
+from glcic_hub.deep import lower_bytes, upright
 from glcic_hub.errors import reason
 from glcic_hub.formats import READABLE, WRITABLE, check_fits
 from glcic_hub.images import Picture
@@ -52,6 +52,8 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
             colours = Image.fromarray(np.asarray(to_rgb(image)))
             colours.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
             image, note = colours, "This photo is made of printing inks (CMYK); the result is RGB."
+        elif lower_bytes(image) is None and _has_deep_colours(path):
+            note = "This photo has 16 bits per colour; the result has 8."
         image.info = without_small_pictures(image.info, 1)  # they still show what will be filled
         picture = images.read(image)
     except (OSError, TypeError) as error:
@@ -63,6 +65,14 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
     if picture.has_more_frames:
         note = "This file has several frames, pages or layers: only the first is completed."
     return Opened(picture, _result_format(image, stored_format), note)
+
+
+def _has_deep_colours(path: str | os.PathLike) -> bool:
+    """Whether the colours of a file have 16 bits, be it in a way that only 8 of them are read."""
+    with warnings_off(), open_image(path) as opened:
+        arguments = [tile[3] for tile in getattr(opened, "tile", [])]  # of decoders: the stored mode, or it first
+        modes = [each if isinstance(each, str) else each[0] for each in arguments if each]
+        return opened.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in modes)
 
 
 def _result_format(image: Image.Image, stored_format: str | None) -> str:

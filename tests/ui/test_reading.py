@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile  # comes with scikit-image
 from PIL import Image, ImageCms
 
 from glcic_hub import deep
@@ -84,6 +85,14 @@ def test_colours_of_16_bits_stay_and_are_upright(photo, tmp_path, name):
     picture, file_format, note = open_photo(tmp_path / name, MOST)
     assert (picture.orientation, file_format, note) == (1, "PNG" if name == "a.png" else "TIFF", "")
     np.testing.assert_array_equal(deep.samples_of(picture.image), colours)
+
+
+def test_colours_of_16_bits_become_8_where_pillow_has_no_more_which_is_said(photo, tmp_path):
+    colours = np.asarray(Image.open(photo).convert("RGB"))
+    planes = (colours.astype(np.uint16) * 257).transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate", compression="zlib")
+    picture, _, note = open_photo(tmp_path / "a.tif", MOST)
+    assert np.array_equal(picture.rgb, colours) and note == "This photo has 16 bits per colour; the result has 8."
 
 
 def test_one_of_several_frames_is_said(photo, tmp_path):
