@@ -12,6 +12,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 
+from glcic_hub.deep import image_of
+from glcic_hub.formats import encoded
 from glcic_hub.model import GLCICModel
 from tests.hostile.commands import c_libraries, check, is_one_sentence, run
 from tests.hostile.mutations import damaged, damaged_png
@@ -49,6 +51,7 @@ def valid_files() -> dict[str, list[bytes]]:
     rgb, rgba, grey = (Image.fromarray(noise[..., c]) for c in (slice(3), slice(4), 0))
     smooth = rgb.resize((4, 4)).resize((WIDTH, HEIGHT))
     sixteen = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    deep = [image_of(noise[..., :channels].astype(np.uint16) * 255 + 99) for channels in (3, 4)]
     black_white, palette = grey.convert("1"), smooth.quantize(16)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
@@ -80,6 +83,7 @@ def valid_files() -> dict[str, list[bytes]]:
             saved(sixteen, "PNG", transparency=5),
             saved(smooth, "PNG", exif=exif, icc_profile=profile, dpi=(72, 72), pnginfo=words),
             saved(smooth, "PNG", pnginfo=colours),
+            *(encoded(image, "PNG") for image in deep),
             frames("PNG", duration=100),
         ],
         "JPEG": [
@@ -102,6 +106,7 @@ def valid_files() -> dict[str, list[bytes]]:
             ),
             saved(black_white, "TIFF", compression="group4"),
             saved(smooth, "TIFF", exif=exif, icc_profile=profile, dpi=(72, 72)),
+            *(encoded(image, "TIFF") for image in deep),
             saved(smooth, "TIFF", tiffinfo={700: XMP, 33723: IPTC_BLOCKS[12:], 34377: IPTC_BLOCKS}),
             frames("TIFF"),
         ],
