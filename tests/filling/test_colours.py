@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glcic_hub.filling import colours as colours_module
 from glcic_hub.filling.colours import CURVE_TOLERANCE, FLAT_TOLERANCE, keep_colours
 from glcic_hub.filling.holes import Frame
 
@@ -123,6 +124,16 @@ def test_few_coloured_pixels_do_not_matter_and_many_do(share, is_grey):
     rgb[np.random.default_rng(1).random((SIZE, SIZE)) < share] = 20, 130, 90
     _, after = kept(rgb)
     assert (np.ptp(after, axis=1).max() == 0) == is_grey
+
+
+def test_of_a_large_frame_pixels_from_everywhere_are_looked_at(monkeypatch):
+    monkeypatch.setattr(colours_module, "MOST_PIXELS", 200)
+    grey = toned([(0, 0, 0), (255, 255, 255)])
+    _, after = kept(grey)
+    assert np.ptp(after, axis=1).max() == 0
+    grey[60:] = toned(DUOTONE)[60:]  # the last sixth
+    before, after = kept(grey)
+    np.testing.assert_array_equal(after, before)
 
 
 def test_a_few_coloured_pixels_do_not_tint_a_tone():
