@@ -101,7 +101,7 @@ compat: $(addprefix compat-,oldest middle newest)
 compat-%: .venv-compat-%/peer.installed
 	PYTHONPATH=.venv-compat-$* .venv/bin/python -m pytest -q -W default $(SMOKE) $(WHOLE)
 
-compat-oldest: WHOLE = tests/test_pipeline.py tests/test_images.py tests/test_masks.py tests/ui/test_routes.py -k "not heic"
+compat-oldest: WHOLE = tests/test_pipeline.py tests/test_images.py tests/test_deep.py tests/test_masks.py tests/ui/test_routes.py -k "not heic"
 .venv-compat-oldest/peer.installed: PEER = diffusers==0.30.0 huggingface-hub==0.25.0 Pillow==10.1.0 numpy==1.24.4 \
 	scipy==1.10.1 safetensors==0.4.3 tqdm==4.66.0 starlette==0.27.0 uvicorn==0.23.0
 .venv-compat-middle/peer.installed: PEER = diffusers==0.35.2 transformers==4.57.1 tokenizers==0.22.1 \

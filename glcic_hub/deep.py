@@ -1,7 +1,8 @@
 """Colours of 16 bits, for which Pillow has no mode: RGB and RGBA images whose lower bytes go along in `info`.
 
 Of such a file Pillow decodes the upper byte of each sample. Decoded once more, as if its bytes lay the other way round,
-it gives the lower ones.
+it gives the lower ones. Only images that come from files of ours and go to such files have them: whoever changes an
+image by Pillow changes the upper bytes alone.
 """
 
 import sys
@@ -21,16 +22,13 @@ _DEEP = {f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in _OTHER_ORD
 def has_deep_colours(image: Image.Image) -> bool:
     """Whether the colours of an image that was opened, but not decoded, have 16 bits in its file.
 
-    No where Pillow cannot decode the lower bytes, as in TIFF files with one plane per channel, and where one colour
-    stands for transparency.
+    No where Pillow cannot decode the lower bytes, as in TIFF files with one plane per channel.
     """
     tiles, has_planes = getattr(image, "tile", []), getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2
-    if not tiles or has_planes or "transparency" in image.info:
-        return False
-    return all(_raw_mode(tile[3]) in _DEEP for tile in tiles)
+    return bool(tiles) and not has_planes and all(_raw_mode(tile[3]) in _DEEP for tile in tiles)
 
 
-def turn_bytes(image: Image.Image) -> None:
+def swap_byte_order(image: Image.Image) -> None:
     """Let an image that `has_deep_colours` be decoded to its lower bytes."""
     for number, tile in enumerate(image.tile):  # type: ignore[attr-defined]  # those of files have it
         arguments = _in_other_order(tile[3])
@@ -80,6 +78,8 @@ def paste(image: Image.Image, part: Image.Image, box: tuple[int, int, int, int])
     if lower is not None and new is not None:
         image.info[LOWER_BYTES] = lower.copy()
         image.info[LOWER_BYTES].paste(new, box)
+    else:
+        image.info.pop(LOWER_BYTES, None)
 
 
 def upright(image: Image.Image) -> Image.Image:

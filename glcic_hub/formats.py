@@ -120,28 +120,12 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
     return buffer.getvalue()
 
 
-def without_transparency(image: "Image.Image") -> "Image.Image":
-    """`image` opaque, every colour as it is; grey stays grey, and colours keep their 16 bits."""
-    from glcic_hub import deep
-
-    if not image.has_transparency_data:
-        return image
-    if image.mode in ("1", "L", "RGB") or image.mode.startswith("I"):  # One key colour (or grey) is transparent.
-        image = image.copy()
-    elif image.mode == "LA":
-        image = image.convert("L")
-    else:
-        image, lower = image.convert("RGBA").convert("RGB"), deep.lower_bytes(image)
-        if lower is not None:
-            image.info[deep.LOWER_BYTES] = lower.convert("RGB")
-    image.info.pop("transparency", None)
-    return image
-
-
 def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
     """`image` in a mode that the format can hold, with the same colours; it is one that fits (`check_fits`)."""
+    from glcic_hub import images
+
     if file_format == "JPEG":
-        image = without_transparency(image)
+        image = images.without_transparency(image)
     if image.mode.startswith("I"):  # I, I;16B, ...
         import numpy as np
         from PIL import Image

@@ -289,9 +289,9 @@ def load_image(image: Image.Image | str | os.PathLike | bytes) -> Image.Image:
                     is_deep = deep.has_deep_colours(loaded)
                     _load(loaded)
                     loaded.info = metadata.gathered(loaded)
-                if is_deep:
+                if is_deep and "transparency" not in loaded.info:  # one colour, which is of 8 bits here
                     with open_image(image) as again:
-                        deep.turn_bytes(again)
+                        deep.swap_byte_order(again)
                         _load(again)
                         loaded.info[deep.LOWER_BYTES] = Image.fromarray(np.asarray(again))
     except CannotRead as error:
@@ -346,6 +346,22 @@ def opacity(image: Image.Image) -> np.ndarray | None:
     if image.mode in SIXTEEN_BIT_MODES:  # PIL ignores the transparent key value of these when it converts
         return np.where(np.asarray(image) == image.info["transparency"], np.uint8(0), np.uint8(255))
     return np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A"))
+
+
+def without_transparency(image: Image.Image) -> Image.Image:
+    """`image` opaque, every colour as it is; grey stays grey, and colours keep their 16 bits."""
+    if not image.has_transparency_data:
+        return image
+    if image.mode in ("1", "L", "RGB") or image.mode.startswith("I"):  # One key colour (or grey) is transparent.
+        image = image.copy()
+    elif image.mode == "LA":
+        image = image.convert("L")
+    else:
+        image, lower = image.convert("RGBA").convert("RGB"), deep.lower_bytes(image)
+        if lower is not None:
+            image.info[deep.LOWER_BYTES] = lower.convert("RGB")
+    image.info.pop("transparency", None)
+    return image
 
 
 def turned(stored: np.ndarray, orientation: int) -> np.ndarray:

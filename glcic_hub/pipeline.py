@@ -22,6 +22,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from glcic_hub import images, masks
 from glcic_hub.bar import share_bar
+from glcic_hub.deep import LOWER_BYTES
 from glcic_hub.filling.completer import ReadyCompleter
 from glcic_hub.filling.fill import fill
 from glcic_hub.filling.options import FillOptions, takes_fill_options
@@ -170,7 +171,10 @@ class GLCICPipeline(DiffusionPipeline):
             for picture, mask, of_picture in self.progress_bar(jobs) if len(jobs) > 1 else jobs:
                 with share_bar(**self._bar_options(len(jobs))) as show:
                     filled = fill(completer, picture.samples, mask, options, of_picture, show, picture.hidden)
-                results.append(picture.completed(*filled, output_type))
+                result = picture.completed(*filled, output_type)
+                if output_type == "pil":  # whoever changes it by Pillow would change the upper bytes alone
+                    result.info.pop(LOWER_BYTES, None)
+                results.append(result)
         finally:
             self.maybe_free_model_hooks()
 

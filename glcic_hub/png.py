@@ -11,6 +11,9 @@ LEVEL = 2  # of zlib, as of our other PNG files
 UP = 2
 """The filter that stores how bytes differ from those above."""
 
+LONGEST = 2**30
+"""Bytes of packed samples in a chunk, which can hold twice as many."""
+
 _COLOUR_TYPES = {3: 2, 4: 6}  # by the number of channels
 _SIGNATURE = 8  # bytes
 
@@ -35,7 +38,8 @@ def encoded(samples: np.ndarray, **options: object) -> bytes:
         if kind == b"IHDR":
             chunk = _chunk(kind, struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0))
         elif kind == b"IDAT":
-            chunk = _chunk(kind, _packed(samples))
+            packed = _packed(samples)
+            chunk = b"".join(_chunk(kind, packed[at : at + LONGEST]) for at in range(0, len(packed), LONGEST))
         chunks.append(chunk)
     return file[:_SIGNATURE] + b"".join(chunks)
 
@@ -44,7 +48,7 @@ def _packed(samples: np.ndarray) -> bytes:
     rows = samples.astype(">u2").reshape(len(samples), -1).view(np.uint8)
     lines = np.full((len(rows), rows.shape[1] + 1), UP, np.uint8)
     lines[0, 1:] = rows[0]
-    lines[1:, 1:] = rows[1:] - rows[:-1]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
     return zlib.compress(lines.data, LEVEL)
 
 

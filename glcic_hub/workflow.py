@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from glcic_hub.errors import FailedWork, WrongUse, quoted, reason
 from glcic_hub.filling.options import FillOptions
-from glcic_hub.formats import check_fits, encoded, without_transparency
+from glcic_hub.formats import check_fits, encoded
 from glcic_hub.opening import pixel_limit
 from glcic_hub.picture_files import PictureFile, Source
 
@@ -189,7 +189,7 @@ def _read(photo: Source, mask: Source | Shapes | None, invert: bool) -> "tuple[P
                     f"{quoted(photo.label)} has no transparent part that could be filled: give a mask, "
                     f"or draw one with --box or --polygon of glcic inpaint{hint}"
                 )
-            return images.read(without_transparency(image)), bool_mask, None
+            return images.read(images.without_transparency(image)), bool_mask, None
     return picture, *_mask_of(mask, picture.size, invert)
 
 

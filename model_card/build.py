@@ -38,7 +38,7 @@ PIPELINE_CODE = (
     "pipeline.GLCICPipeline",
     "model.GLCICModel",
     "masks.from_transparency",
-    "formats.without_transparency",
+    "images.without_transparency",
     "device.choose_device",
 )
 

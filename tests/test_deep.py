@@ -1,6 +1,8 @@
 """Colours of 16 bits, read and written, against OpenCV and tifffile."""
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from glcic_hub import deep, images
-from glcic_hub.formats import encoded, without_transparency
+from glcic_hub import GLCICPipeline, deep, images
+from glcic_hub.formats import encoded
+from tests.random_models import random_model
 
 HEIGHT, WIDTH = 37, 41
 HOLE = np.zeros((HEIGHT, WIDTH), bool)
@@ -39,7 +42,7 @@ def bgr(samples: np.ndarray) -> np.ndarray:
 def as_tiff(samples: np.ndarray, **options) -> bytes:
     file = io.BytesIO()
     extra = {"extrasamples": ["unassalpha"]} if samples.shape[-1] == 4 else {}
-    tifffile.imwrite(file, samples, photometric="rgb", **extra, **options)
+    tifffile.imwrite(file, samples, photometric="rgb", **extra | options)
     return file.getvalue()
 
 
@@ -105,9 +108,10 @@ def test_what_is_known_of_the_image_stays(file_format):
     exif[0x010F] = "Maker"
     image = images.load_image(file_of(noise(4), "plain"))
     image.info |= {"icc_profile": b"a profile", "exif": exif.tobytes(), "dpi": (300, 300), "xmp": b"<x/>"}
-    result = images.load_image(encoded(image, file_format))
+    data = encoded(image, file_format)
+    result = images.load_image(data)
     assert result.info["icc_profile"] == b"a profile" and result.getexif()[0x010F] == "Maker"
-    assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01) and b"<x/>" in result.info["xmp"]
+    assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01) and b"<x/>" in data
 
 
 @pytest.mark.parametrize(("suffix", "file_format"), [(".jpg", "JPEG"), (".webp", "WEBP")])
@@ -119,7 +123,7 @@ def test_other_formats_get_8_bits(suffix, file_format):
 
 def test_transparency_that_is_the_mask_goes_and_16_bits_stay():
     samples = noise(4)
-    opaque = without_transparency(images.load_image(file_of(samples, "PNG")))
+    opaque = images.without_transparency(images.load_image(file_of(samples, "PNG")))
     assert opaque.mode == "RGB"
     np.testing.assert_array_equal(deep.samples_of(opaque), samples[..., :3])
 
@@ -136,11 +140,39 @@ def test_changed_images_have_8_bits():
 def test_what_pillow_cannot_take_apart_has_8_bits():
     samples = noise(3)
     planes = as_tiff(samples.transpose(2, 0, 1), planarconfig="separate", compression="zlib")
+    premultiplied = as_tiff(noise(4), extrasamples=["assocalpha"])
     eight = Image.fromarray((samples >> 8).astype(np.uint8))
-    key = io.BytesIO()
-    eight.save(key, "PNG", transparency=(1, 2, 3))
-    for data in (planes, key.getvalue(), encoded(eight, "TIFF"), encoded(eight, "PNG")):
-        assert deep.lower_bytes(images.load_image(data)) is None
+    for data in (planes, premultiplied, encoded(eight, "TIFF"), encoded(eight, "PNG")):
+        image = images.load_image(data)
+        assert deep.lower_bytes(image) is None and images.read(image).values is None
+
+
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])  # where it belongs, and where Pillow finds it only at the end
+def test_one_transparent_colour_is_of_8_bits(before):
+    data = file_of(noise(3), "PNG")
+    content = b"tRNS" + struct.pack(">3H", *noise(3)[0, 0])
+    chunk = struct.pack(">I", 6) + content + struct.pack(">I", zlib.crc32(content))
+    at = data.index(before) - 4
+    image = images.load_image(data[:at] + chunk + data[at:])
+    assert "transparency" in image.info and deep.lower_bytes(image) is None
+    result = images.read(image).completed(np.zeros((HEIGHT, WIDTH, 3), np.float32), HOLE)
+    assert result.mode == "RGBA"
+    assert decoded(encoded(result, "PNG")).dtype == np.uint8
+
+
+def test_images_of_a_pipeline_have_8_bits_and_its_arrays_all(tmp_path):
+    """An image that somebody has changed by Pillow must not come back with lower bytes of before."""
+    samples = noise(3)
+    (tmp_path / "a.tif").write_bytes(file_of(samples, "deflate"))
+    pipe = GLCICPipeline(random_model())
+    pipe.set_progress_bar_config(disable=True)
+    for mask in (HOLE, np.zeros_like(HOLE)):
+        image = pipe(tmp_path / "a.tif", mask).images[0]
+        assert deep.LOWER_BYTES not in image.info
+        np.testing.assert_array_equal(np.asarray(image)[~mask], (samples >> 8)[~mask])
+        values = pipe(tmp_path / "a.tif", mask, output_type="np").images[0]
+        np.testing.assert_array_equal(values[~mask], (samples / np.float32(65535))[~mask])
+    assert pipe(image, HOLE, output_type="np").images[0][0, 0, 0] == np.float32(samples[0, 0, 0] >> 8) / 255
 
 
 def test_parts_are_cut_out_and_put_back_without_a_change_of_others():
@@ -153,6 +185,8 @@ def test_parts_are_cut_out_and_put_back_without_a_change_of_others():
     wanted[4:30, 3:23] = new[4:30, 3:23]
     np.testing.assert_array_equal(deep.samples_of(copy), wanted)
     np.testing.assert_array_equal(deep.samples_of(image), samples)
+    deep.paste(copy, Image.new("RGBA", (20, 26)), box)
+    np.testing.assert_array_equal(deep.samples_of(copy), np.asarray(copy))
 
 
 def test_a_damaged_file_is_refused(tmp_path):

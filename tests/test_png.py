@@ -24,6 +24,14 @@ def test_other_programs_read_every_sample(size, channels):
     np.testing.assert_array_equal(np.asarray(image), samples >> 8)
 
 
+def test_samples_that_are_too_long_for_a_chunk(monkeypatch):
+    samples = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    monkeypatch.setattr(png, "LONGEST", 1000)
+    data = png.encoded(samples)
+    assert data.count(b"IDAT") == 4
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), -1)[..., ::-1], samples)
+
+
 def test_smooth_images_are_packed():
     y, x = np.mgrid[:200, :200]
     samples = np.stack([y * 300, x * 300, (x + y) * 150], axis=2).astype(np.uint16)

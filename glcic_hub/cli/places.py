@@ -33,7 +33,7 @@ class StandardInput:
         from glcic_hub.images import load_image
 
         data = sys.stdin.buffer.read()
-        opened(data)  # refuses other formats than those of files
+        opened(data).close()  # it is of one of the formats that files have
         return load_image(data)
 
 

@@ -110,7 +110,9 @@ formats, by the suffix of OUT:
   texts of PNG files of more than 1 MB; TIFF tags that EXIF does not have; everything but dpi and comments of formats
   other than JPEG, PNG, TIFF, WebP, AVIF and HEIC.
   If a file has several frames, pages or layers, only the first one is completed, with a message.
-  HEIC images are read after pip install ".[heif]". Colours of 16 bits (.png, .tif) are kept in .png and .tif.
+  HEIC images are read after pip install ".[heif]".
+  RGB and RGBA images of 16 bits per channel (.png, .tif) keep them in .png and .tif. Other colours of 16 bits are read
+  as 8: of TIFF files with one plane per channel or premultiplied alpha, and with one transparent colour.
 
 examples:
   glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed
