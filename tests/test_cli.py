@@ -398,8 +398,10 @@ class TestInpaint:
         assert result.getexif()[0x010F] == "Maker"
         assert result.getexif().get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
 
-    @pytest.mark.parametrize("out", ["out.tif", "out.png", "out.jpg"])
-    @pytest.mark.parametrize("source", ["in.tif", "in.png", "-"])
+    @pytest.mark.parametrize(
+        ("source", "out"),
+        [("in.tif", "out.tif"), ("in.png", "out.png"), ("-", "out.tif"), ("in.tif", "out.jpg")],
+    )
     def test_colours_of_16_bits(self, tmp_path, mask, tiny_model, monkeypatch, source, out):
         colours = samples(3, 65536, np.uint16)
         if source == "in.tif":

@@ -9,7 +9,6 @@ import math
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
-from scipy.spatial import KDTree
 
 from glcic_hub.filling.grids import shifted, sums_of_2x2
 from glcic_hub.filling.holes import Box, Frame, change_in_tiles, inside, view_of
@@ -100,6 +99,8 @@ def fade_seam(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.nda
     pixel off. What is wrong at the rim of each connected part is split into a plane, which is added to all of the part,
     and a rest, which fades from the rim inward. Arguments and result are those of `correct_seam`.
     """
+    from scipy.spatial import KDTree  # here, because its import takes time, and few models want this seam
+
     difference, rim = _difference_at_rim(values, hole, known)
     labels, _ = ndimage.label(hole)
     result = values.copy()
