@@ -39,6 +39,7 @@ def test_mistakes_get_a_sentence_beside_the_button(visitor, photo, tmp_path):
 def test_a_photo_that_is_too_large(visitor, tmp_path):
     visitor.page.route("**/host.json", lambda route: route.fulfill(json=route.fetch().json() | {"maxPixels": 10**6}))
     visitor.page.reload()
+    visitor.reads("first.png")  # else the page may open it after the refusal, which then is no longer there to read
     Image.new("L", (2000, 1000)).save(tmp_path / "large.png")
     visitor.page.set_input_files("#file", tmp_path / "large.png")
     visitor.reads("This photo has 2 megapixels; up to 1 work here.")

@@ -86,7 +86,7 @@ async function openWith(task) {
     remover.cancel();
     if (!isKept) keeper.keepPhoto(photo.memo);
     await editor.open(photo, steps, at);
-    sayOpened(photo, sentence);
+    if (!mine.signal.aborted) sayOpened(photo, sentence); // what is said of another file meanwhile stays
     followUpload(photo, sentence);
   } catch (error) {
     if (opening === mine) fail(error);
