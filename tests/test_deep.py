@@ -172,7 +172,7 @@ def test_images_of_a_pipeline_have_8_bits_and_its_arrays_all(tmp_path):
         np.testing.assert_array_equal(np.asarray(image)[~mask], (samples >> 8)[~mask])
         values = pipe(tmp_path / "a.tif", mask, output_type="np").images[0]
         np.testing.assert_array_equal(values[~mask], (samples / np.float32(65535))[~mask])
-    assert pipe(image, HOLE, output_type="np").images[0][0, 0, 0] == np.float32(samples[0, 0, 0] >> 8) / 255
+    assert pipe(image, HOLE, output_type="np").images[0][0, 0, 0] == np.float32(samples[0, 0, 0] >> 8) / np.float32(255)
 
 
 def test_parts_are_cut_out_and_put_back_without_a_change_of_others():
