@@ -72,7 +72,10 @@ def crop(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def paste(image: Image.Image, part: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """As `Image.paste`, with the lower bytes, which other images may share: they are copied first."""
+    """As `Image.paste`, with the lower bytes, which other images may share: they are copied first.
+
+    Where a part of 8 bits is pasted, the image has 8 from then on.
+    """
     lower, new = lower_bytes(image), lower_bytes(part)
     image.paste(part, box)
     if lower is not None and new is not None:

@@ -112,7 +112,7 @@ formats, by the suffix of OUT:
   If a file has several frames, pages or layers, only the first one is completed, with a message.
   HEIC images are read after pip install ".[heif]".
   RGB and RGBA images of 16 bits per channel (.png, .tif) keep them in .png and .tif. Other colours of 16 bits are read
-  as 8: of TIFF files with one plane per channel or premultiplied alpha, and with one transparent colour.
+  as 8: grey with alpha, one transparent colour, and TIFF files with packed planes, premultiplied or unnamed channels.
 
 examples:
   glcic inpaint photo.jpg --box 120,80,60,40 --box 300,90,20,20 -o completed

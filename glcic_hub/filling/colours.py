@@ -29,9 +29,12 @@ LEAST_PIXELS = 16
 MOST_PIXELS = 2**16
 """Looked at of a large frame, evenly spread."""
 
-FIRST_LOOK = 16
-"""Each so-many-th of these pixels shows of most photos that they have all colours: looked at first, at twice the
-tolerance."""
+FIRST_STEP = 17
+"""Of many pixels each so-many-th is looked at first: most photos have all colours, which these show. No common width is
+a multiple of it."""
+
+FIRST_FROM = 2**14
+"""Known pixels from which on that is done; fewer take no time."""
 
 BRIGHTNESS = (1 / 3, 1 / 3, 1 / 3)
 
@@ -73,9 +76,9 @@ def _to_grey(known: np.ndarray, fill: np.ndarray) -> np.ndarray | None:
 
 def _to_curve(known: np.ndarray, fill: np.ndarray, direction: Sequence[float]) -> np.ndarray | None:
     """The fill in the known pixels' colours, if these have one colour for each length along a direction; else None."""
-    for some, tolerance in ((known[::FIRST_LOOK], 2 * CURVE_TOLERANCE), (known, CURVE_TOLERANCE)):
+    for some, slack in _looks(known):
         off = np.abs(some - _on_curve(some, direction, some, np.median)).max(1)  # which a few others do not tint
-        if np.quantile(off, 1 - OUTLIERS) > tolerance:
+        if not _are_small(off, CURVE_TOLERANCE, slack):
             return None
     return _on_curve(known[off <= CURVE_TOLERANCE], direction, fill, np.mean)
 
@@ -99,5 +102,13 @@ def _to_plane(known: np.ndarray, fill: np.ndarray, middle: np.ndarray, normal: n
 
 
 def _is_near(differences: np.ndarray, tolerance: float) -> bool:
-    looks = (differences[::FIRST_LOOK], 2 * tolerance), (differences, tolerance)
-    return all(np.quantile(np.abs(some).max(1), 1 - OUTLIERS) <= most for some, most in looks)
+    return all(_are_small(np.abs(some).max(1), tolerance, slack) for some, slack in _looks(differences))
+
+
+def _looks(values: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """What is looked at, and how many times the limits hold for it: a part, where there are many, and all."""
+    return [(values[::FIRST_STEP], 3)] * (len(values) >= FIRST_FROM) + [(values, 1)]
+
+
+def _are_small(off: np.ndarray, tolerance: float, slack: int) -> bool:
+    return np.quantile(off, 1 - slack * OUTLIERS) <= slack * tolerance

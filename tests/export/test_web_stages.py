@@ -15,7 +15,7 @@ from glcic_hub.filling.grids import dilated
 from glcic_hub.filling.holes import Frame
 from tests.export.conftest import WEB, box, frames_of, with_doubted
 
-OTHER_NUMBERS = {"LARGEST_SEARCHED", "SAMPLE", "HELD", "UNREPORTED", "FIRST_LOOK"}
+OTHER_NUMBERS = {"LARGEST_SEARCHED", "SAMPLE", "HELD", "UNREPORTED", "FIRST_STEP", "FIRST_FROM"}
 """Those that differ, as comments in the page's files say, or that it does not need."""
 
 SIZE = (160, 170)

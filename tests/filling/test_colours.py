@@ -136,6 +136,38 @@ def test_of_a_large_frame_pixels_from_everywhere_are_looked_at(monkeypatch):
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.parametrize("colours", [SEPIA, DUOTONE, [(0, 0, 0), (255, 255, 255)]], ids=["sepia", "duotone", "grey"])
+@pytest.mark.parametrize("share", [0, 0.005, 0.008])
+def test_the_first_look_refuses_nothing_that_all_pixels_say(monkeypatch, colours, share):
+    """Many known pixels, among which coloured ones are just few enough; and the same with no first look."""
+    seen = []
+    for seed in range(5):
+        rgb = np.repeat(np.repeat(toned(colours), 4, 0), 4, 1)
+        rgb[np.random.default_rng(seed).random(rgb.shape[:2]) < share] = 0, 200, 250
+        hole = np.repeat(np.repeat(HOLE, 4, 0), 4, 1)
+        values = np.where(hole[..., None], 0.4, rgb / 255).astype(np.float32)
+        results = []
+        for first in (2**14, 2**30):
+            monkeypatch.setattr(colours_module, "FIRST_FROM", first)
+            frame = Frame(values.copy(), hole, ~hole)
+            keep_colours(frame, (slice(80, 200), slice(100, 240)))
+            results.append(frame.values)
+        np.testing.assert_array_equal(*results)
+        seen.append((results[0][hole] != values[hole]).any())
+    assert all(seen) or colours[0] == (0, 0, 0)  # grey as it is stays
+
+
+@pytest.mark.parametrize("colours", [SEPIA, DUOTONE], ids=["sepia", "duotone"])
+def test_a_small_frame_says_enough(colours):
+    values = (toned(colours) / 255).astype(np.float32)[:24, :24].copy()
+    hole = np.zeros((24, 24), bool)
+    hole[6:18, 6:18] = True
+    values[hole] = 0.5
+    frame = Frame(values.copy(), hole, ~hole)
+    keep_colours(frame, (slice(6, 18), slice(6, 18)))
+    assert distance_to(colours, values[hole]).max() > 10 > distance_to(colours, frame.values[hole]).max()
+
+
 def test_a_few_coloured_pixels_do_not_tint_a_tone():
     rgb = toned(SEPIA)
     rgb[np.random.default_rng(0).random((SIZE, SIZE)) < 0.003] = 0, 200, 250
