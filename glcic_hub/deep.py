@@ -24,8 +24,14 @@ def has_deep_colours(image: Image.Image) -> bool:
 
     No where Pillow cannot decode the lower bytes, as in TIFF files with one plane per channel.
     """
-    tiles, has_planes = getattr(image, "tile", []), getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2
-    return bool(tiles) and not has_planes and all(_raw_mode(tile[3]) in _DEEP for tile in tiles)
+    modes, has_planes = stored_modes(image), getattr(image, "tag_v2", {}).get(PLANAR_CONFIGURATION) == 2
+    return bool(modes) and not has_planes and all(mode in _DEEP for mode in modes)
+
+
+def stored_modes(image: Image.Image) -> list[object]:
+    """How the samples of an image that was opened, but not decoded, lie in its file: Pillow's raw modes, mostly str."""
+    arguments = [tile[3] for tile in getattr(image, "tile", [])]  # of decoders: the raw mode, or it first
+    return [one[0] if isinstance(one, tuple) and one else one for one in arguments]
 
 
 def swap_byte_order(image: Image.Image) -> None:
@@ -93,11 +99,6 @@ def upright(image: Image.Image) -> Image.Image:
         lower.getexif()[ExifTags.Base.Orientation] = image.getexif()[ExifTags.Base.Orientation]
         turned.info[LOWER_BYTES] = ImageOps.exif_transpose(lower)
     return turned
-
-
-def _raw_mode(arguments: object) -> object:
-    """The mode in which samples are stored, of the arguments of a decoder: these alone, or the first of several."""
-    return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
 
 
 def _in_other_order(arguments: str | tuple) -> str | tuple:

@@ -122,9 +122,9 @@ def encoded(image: "Image.Image", file_format: str, quality: int | None = None) 
 
 def _in_mode_of(image: "Image.Image", file_format: str) -> "Image.Image":
     """`image` in a mode that the format can hold, with the same colours; it is one that fits (`check_fits`)."""
-    from glcic_hub import images
-
     if file_format == "JPEG":
+        from glcic_hub import images
+
         image = images.without_transparency(image)
     if image.mode.startswith("I"):  # I, I;16B, ...
         import numpy as np

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from glcic_hub import images, masks
-from glcic_hub.deep import lower_bytes, upright
+from glcic_hub.deep import lower_bytes, stored_modes, upright
 from glcic_hub.errors import reason
 from glcic_hub.formats import READABLE, WRITABLE, check_fits
 from glcic_hub.images import Picture
@@ -70,9 +70,7 @@ def open_photo(path: str | os.PathLike, most_pixels: int) -> Opened:
 def _has_deep_colours(path: str | os.PathLike) -> bool:
     """Whether the colours of a file have 16 bits, be it in a way that only 8 of them are read."""
     with warnings_off(), open_image(path) as opened:
-        arguments = [tile[3] for tile in getattr(opened, "tile", [])]  # of decoders: the stored mode, or it first
-        modes = [each if isinstance(each, str) else each[0] for each in arguments if each]
-        return opened.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in modes)
+        return opened.mode in ("RGB", "RGBA") and any(";16" in str(mode) for mode in stored_modes(opened))
 
 
 def _result_format(image: Image.Image, stored_format: str | None) -> str:
