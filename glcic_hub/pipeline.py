@@ -127,7 +127,7 @@ class GLCICPipeline(DiffusionPipeline):
                 of the image's size, upright as the image is displayed. A UserWarning reports a doubtful mask.
             height, width: resize images and masks to this size first; by default nothing is resized.
             generator: decides the random search for patches of the photo (`texture`), one for all images or a list
-                with one for each; by default the search is always the same.
+                with one for each; by default `attempt` does, and the same call gives the same fill.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1]; for images of different
                 sizes the latter two are lists. "pil" keeps mode, alpha, EXIF and ICC profile.
             return_dict: False returns a plain tuple.

@@ -264,7 +264,7 @@ for endpoint in (app.inpaint, app.inpaint_batch):
     parameters = inspect.signature(endpoint).parameters
     assert (parameters["paint"].default, parameters["paint_rows"].default) == ("none", None), parameters
 given = [{{"path": "photo.png"}}, {{"path": "mask.png"}}, None]
-values = [None, None, 0, "poisson", "auto", "white"]
+values = [None, None, 0, "poisson", "auto", 0, "white"]
 try:
     app.inpaint(*given, *values, 0)
 except app.gr.Error as error:

@@ -65,7 +65,7 @@ def fill(
             has no influence on the result.
         mask: bool (H, W), True = fill.
         options: how.
-        generator: decides the random search for patches of the photo; without it, it is always the same.
+        generator: decides the random search for patches of the photo; without it, `options.attempt` does.
         progress: called with the share of the work that is done, from 0 to 1; what it raises ends the work.
         hidden: bool (H, W), True where the picture's colours are not known, such as under full transparency: these
             pixels have no influence either.
@@ -140,7 +140,7 @@ def _filled(
         if from_photo:
             progress(BEFORE_PATCHES)
             shown = part_of(progress, BEFORE_PATCHES, 1 - BEFORE_PATCHES)
-            synthesise_frame(frame, box, hole, generator, shown, completer.device)
+            synthesise_frame(frame, box, hole, generator, shown, completer.device, options.attempt)
         keep_colours(frame, box)
     progress(1)
     return contrast.restored(frame.values[inside(hole.box, around)])

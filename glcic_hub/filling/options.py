@@ -23,6 +23,11 @@ def _choice(*choices: str | None, help: str):
 
 def _pixels(least: int, most: int, *, help: str, default: int | None = None):
     """A number of pixels; where the default is None that is a value, too: chosen for each hole."""
+    return field(default=default, metadata={"range": (least, most), "unit": "pixels", "help": help})
+
+
+def _number(least: int, most: int, *, help: str, default: int):
+    """A number of nothing in particular."""
     return field(default=default, metadata={"range": (least, most), "help": help})
 
 
@@ -35,12 +40,13 @@ def _check(option: Field, value: object) -> None:
     least, most = option.metadata["range"]
     is_chosen = value is None and option.default is None
     if not is_chosen and not (isinstance(value, Integral) and least <= value <= most):
-        raise ValueError(f"{option.name} must be a whole number of pixels from {least} to {most}; got {value!r}")
+        of_what = f" of {option.metadata['unit']}" if "unit" in option.metadata else ""
+        raise ValueError(f"{option.name} must be a whole number{of_what} from {least} to {most}; got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FillOptions:
-    """How holes are filled. The fields' `metadata` has "help", and "choices" or the "range" of a number of pixels.
+    """How holes are filled. The fields' `metadata` has "help", and "choices" or the "range" of a number.
 
     Raises:
         ValueError: a value is not one of the choices, or out of its range.
@@ -82,6 +88,12 @@ class FillOptions:
         help="photo builds the fill from patches of the photo, guided by the network; none keeps the network's own "
         "fill, which is soft in large holes but several times as fast; auto is the model's choice: photo for scenes, "
         "none for faces",
+    )
+    attempt: int = _number(
+        0,
+        9999,
+        default=0,
+        help="which of many possible fills from patches of the photo: 0 is the best guess, other numbers give others",
     )
 
     def __post_init__(self):

@@ -1,6 +1,7 @@
 """The settings of the page, in words for visitors: one for each of the `FillOptions`, made from its fields.
 
-An option without words of its own is shown with its name and its help. Needs the standard library alone.
+Only `attempt` is not among them: the page's button "Try again" counts it. An option without words of its own is shown
+with its name and its help. Needs the standard library alone.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,8 @@ def settings(models: Sequence[str]) -> list[dict[str, Any]]:
     Args:
         models: names of models to choose from, the default first; a single one is no setting.
     """
-    return [*map(_setting, fields(FillOptions)), *([_model_setting(models)] if len(models) > 1 else [])]
+    options = [option for option in fields(FillOptions) if option.name != "attempt"]
+    return [*map(_setting, options), *([_model_setting(models)] if len(models) > 1 else [])]
 
 
 def _setting(option: Field) -> dict[str, Any]:

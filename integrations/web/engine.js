@@ -43,7 +43,8 @@ export async function openExample(name, options) {
   const { photo, mask, patch, box, seconds } = examples.find((each) => each.name === name);
   const [file, ...layers] = await Promise.all([photo, mask, patch].map(async (path) => (await fetched(path)).blob()));
   const opened = await open(new File([file], photo.split("/").pop(), { type: file.type }), options);
-  const version = { id: `example-${name}`, base: null, box, patch: layers[1], seconds, note: "" };
+  const request = { mask: layers[0], box: [0, 0, opened.width, opened.height], settings: {} };
+  const version = { id: `example-${name}`, base: null, request, box, patch: layers[1], seconds, note: "" };
   return Object.assign(opened, { first: { mask: layers[0], version } });
 }
 

@@ -90,7 +90,11 @@ def staged(browser, site, embedded) -> Callable[..., Staged]:
     model = {"sampleSize": embedded.sample_size, "maxHoleSize": embedded.max_hole_size}
 
     def run(stage: str, photo: np.ndarray, mask: np.ndarray, hidden: np.ndarray | None = None, **options) -> Staged:
-        args = {"prepare": lambda grow=0: [grow, model], "finish": lambda textured=True: [model, textured]}[stage]
+        of_stage = {
+            "prepare": lambda grow=0: [grow, model],
+            "finish": lambda textured=True, attempt=0: [model, textured, attempt],
+        }
+        args = of_stage[stage]
         given = [photo, mask * np.uint8(255), None if hidden is None else hidden.astype(np.uint8)]
         texts = [None if one is None else base64.b64encode(one.tobytes()).decode() for one in given]
         *texts, shares = page.evaluate(STAGED, [stage, *texts, mask.shape[::-1], args(**options)])

@@ -76,7 +76,7 @@ def visitor(request, regular):
     yield regular
     keep_screenshot(regular, request)
     if regular.page.locator("#more").is_visible():  # a photo is open
-        choose_texture(regular, "auto")
+        regular.choose_texture("auto")
 
 
 @pytest.fixture
@@ -101,12 +101,6 @@ def use_mask(visitor: Visitor, mask: np.ndarray, folder: Path) -> None:
     expect(visitor.page.locator("#clear")).to_have_attribute("aria-disabled", "false")
 
 
-def choose_texture(visitor: Visitor, choice: str) -> None:
-    visitor.press("more")
-    visitor.page.get_by_label("Texture", exact=True).select_option(choice)
-    visitor.page.click("#more-dialog .close")
-
-
 def remove(visitor: Visitor, mask: np.ndarray, folder: Path) -> np.ndarray:
     """Let a mask, bool (H, W), be filled; the pixels that may have changed, bool (H, W)."""
     use_mask(visitor, mask, folder)
@@ -128,7 +122,7 @@ def soft_fill(graph: bytes, model, photo: np.ndarray, mask: np.ndarray) -> np.nd
 
 def test_without_texture_the_result_is_that_of_python(visitor, graph, embedded, photo, photo_file, tmp_path):
     visitor.open(photo_file)
-    choose_texture(visitor, "none")
+    visitor.choose_texture("none")
     mask = remove(visitor, HOLE, tmp_path)
     completed = result(visitor)
     assert np.array_equal(completed[~mask], photo[~mask]), "known pixels, bit for bit"
@@ -164,7 +158,7 @@ def test_only_the_surroundings_in_a_large_photo_are_looked_at(visitor, graph, em
     large = np.tile(photo, (7, 8, 1))  # 3.4 megapixels
     mask = box(large.shape[:2], *(slice(start, start + 130) for start in corner))
     visitor.open(save(large, tmp_path))
-    choose_texture(visitor, "none")
+    visitor.choose_texture("none")
     asked = remove(visitor, mask, tmp_path)
     completed = result(visitor)
     assert np.array_equal(completed[~asked], large[~asked])
@@ -180,7 +174,7 @@ def test_a_model_may_want_no_texture(newcomer, graph, embedded, photo, photo_fil
     soft = soft_fill(graph, embedded, photo, mask)
     assert np.abs(result(newcomer).astype(int) - soft).max() <= 2
     newcomer.press("undo")
-    choose_texture(newcomer, "photo")
+    newcomer.choose_texture("photo")
     newcomer.remove()
     assert np.abs(result(newcomer).astype(int) - soft)[mask].mean() > 2
 
@@ -201,6 +195,27 @@ def test_going_on_going_back_and_loading_the_page_again(newcomer, photo, photo_f
     third = remove(newcomer, box(SIZE, slice(20, 40), slice(20, 60)), tmp_path)
     thrice = result(newcomer)
     assert np.array_equal(thrice[~third], once[~third]) and (thrice != photo).any(axis=2)[first].mean() > 0.9
+
+
+def test_another_result_for_the_same_paint(newcomer, photo, photo_file, tmp_path):
+    newcomer.open(photo_file)
+    mask = remove(newcomer, HOLE, tmp_path)
+    once = result(newcomer)
+    newcomer.press("remove")
+    newcomer.reads("Another result, in ")
+    twice = result(newcomer)
+    assert np.array_equal(twice[~mask], photo[~mask]) and (twice != once).any(axis=2)[mask].mean() > 0.3
+    newcomer.page.reload()
+    newcomer.reads("Welcome back")
+    newcomer.press("remove")
+    newcomer.reads("Another result, in ")
+    thrice = result(newcomer)
+    assert all((thrice != other).any(axis=2)[mask].mean() > 0.3 for other in (once, twice))
+    newcomer.choose_texture("none")
+    newcomer.press("remove")
+    newcomer.reads("Another result, in ")
+    newcomer.press("remove")
+    newcomer.reads("There is no other result for this paint.")
 
 
 def test_after_loading_no_network_is_needed(newcomer, photo, photo_file, tmp_path):
@@ -256,7 +271,7 @@ def test_transparency_is_put_on_white_and_not_looked_at(visitor, embedded, photo
     hidden = box(SIZE, slice(0, 90), slice(0, 301))  # half of what is painted
     visitor.open(save(np.dstack([photo, np.where(hidden, 0, 255).astype(np.uint8)]), tmp_path))
     visitor.reads("transparency is not kept")
-    choose_texture(visitor, "none")
+    visitor.choose_texture("none")
     use_mask(visitor, box(SIZE, slice(10, 20), slice(10, 20)), tmp_path)
     visitor.press("remove")
     visitor.reads("paint over what can be seen")

@@ -26,6 +26,7 @@ def test_without_a_word_the_model_says_how_the_seam_is_treated_and_where_texture
         "grow": 0,
         "blend": "auto",
         "texture": "auto",
+        "attempt": 0,
     }
 
 
@@ -56,6 +57,8 @@ def test_values_in_range_are_kept(options):
         ({"working_size": 0}, "working_size must be a whole number of pixels from 1 to 10000; got 0"),
         ({"working_size": "60"}, "working_size .* got '60'"),
         ({"working_size": float("nan")}, "working_size .* got nan"),
+        ({"attempt": -1}, "attempt must be a whole number from 0 to 9999; got -1"),
+        ({"attempt": None}, "attempt must be a whole number from 0 to 9999; got None"),
         ({"blend": "none"}, "blend must be one of 'auto', 'poisson', 'fading', None; got 'none'"),
         ({"blend": "Poisson"}, "blend .* got 'Poisson'"),
         ({"blend": 1}, "blend .* got 1"),
@@ -98,6 +101,7 @@ def test_the_choices_of_blend_are_the_ways_there_are():
         ("working_size", "060", 60),
         ("working_size", "none", None),
         ("grow", "0", 0),
+        ("attempt", "3", 3),
         ("blend", "none", None),
         ("blend", "poisson", "poisson"),
     ],

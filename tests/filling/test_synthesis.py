@@ -8,7 +8,15 @@ from scipy import ndimage
 from glcic_hub.filling import synthesis as synthesis_module
 from glcic_hub.filling.holes import Frame, Hole
 from glcic_hub.filling.patches import PATCH
-from glcic_hub.filling.synthesis import context, synthesise, synthesise_frame
+from glcic_hub.filling.synthesis import (
+    LEAST_THICKNESS,
+    WAYS,
+    assembled,
+    context,
+    synthesise,
+    synthesise_frame,
+)
+from glcic_hub.filling.synthesis import _scales as scales
 
 SIZE = (120, 136)
 SCALE = 0.6
@@ -237,3 +245,48 @@ def test_a_long_hole_is_filled_tile_by_tile_and_each_goes_on_from_the_former(mon
     assert given[-1][1][:, :10].any(axis=1).sum() == given[-1][1].shape[0], "but known"
     np.testing.assert_array_equal(frame.values[~mask], before[~mask])
     assert (frame.values != before).any(axis=2)[mask].mean() > 0.9
+
+
+# Attempts
+
+
+def attempted(attempt: int, mask: np.ndarray = HOLE, scale: float = SCALE) -> np.ndarray:
+    frame, box, hole = framed(mask, leaves(), scale)
+    synthesise_frame(frame, box, hole, attempt=attempt)
+    return frame.values
+
+
+def test_each_attempt_is_another_fill_of_the_hole_alone():
+    results = [attempted(attempt) for attempt in range(len(WAYS) + 1)]
+    for number, result in enumerate(results):
+        np.testing.assert_array_equal(result[~HOLE], leaves()[~HOLE])
+        np.testing.assert_array_equal(result, attempted(number))
+        for other in results[:number]:
+            assert np.abs(result - other)[HOLE].mean() > 0.02
+
+
+@pytest.mark.parametrize("attempt", range(len(WAYS)))
+def test_no_attempt_leaves_a_narrow_hole_to_the_network(attempt):
+    """Much reduced it would be lost among known pixels."""
+    mask = hole_at(50, 20, LEAST_THICKNESS, 80)
+    assert np.abs(attempted(attempt, mask, scale=1) - guided(leaves(), mask))[mask].mean() > 0.01
+
+
+def test_the_second_way_copies_from_nearer_and_the_third_begins_at_a_coarser_scale(monkeypatch):
+    begun, distances = [], []
+
+    def scales_noted(first):
+        begun.append(first)
+        return scales(first)
+
+    def assembled_noted(level, hole, sources, progress):
+        moves = [there - here for there, here in zip(level.split(sources), level.split(level.targets))]
+        distances.append(torch.stack(moves).float().norm(dim=0).mean())
+        return assembled(level, hole, sources, progress)
+
+    monkeypatch.setattr(synthesis_module, "_scales", scales_noted)
+    monkeypatch.setattr(synthesis_module, "assembled", assembled_noted)
+    for attempt in range(3):
+        attempted(attempt)
+    assert begun == [SCALE, SCALE, WAYS[2].first_scale]
+    assert distances[1] < 0.9 * distances[0]

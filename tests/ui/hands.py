@@ -76,6 +76,11 @@ class Visitor:
         self.press("remove")
         self.reads("Done in ")
 
+    def choose_texture(self, choice: str) -> None:
+        self.press("more")
+        self.page.get_by_label("Texture", exact=True).select_option(choice)
+        self.page.click("#more-dialog .close")
+
     def stroke(self, *shares: Share) -> list[tuple[float, float]]:
         """Paint a line through places of the photo; as they were hit, in pixels of the page from the photo's corner."""
         places = [self.place(*share) for share in shares]

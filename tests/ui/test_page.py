@@ -272,6 +272,50 @@ def test_a_mask_file_is_paint_that_can_be_erased_inverted_and_widened(visitor, p
     assert not changed[~within(bool_mask, 9)].any() and changed[within(bool_mask, 9)].mean() > 0.9
 
 
+@both
+def test_another_result_for_the_same_paint(visitor, photo):
+    visitor.open(photo)
+    button = visitor.page.locator("#remove")
+    original = np.asarray(Image.open(photo))
+    visitor.choose_texture("photo")
+    mask = within(stroke_mask(visitor, visitor.stroke(*ZIGZAG), original.shape[1::-1]), GROWN + 1)
+    expect(button).to_have_text("Remove")
+    visitor.remove()
+    results = [np.asarray(visitor.download()[1])]
+    for _ in range(2):
+        expect(button).to_have_text("Try again")
+        visitor.press("remove")
+        visitor.reads("Another result, in ")
+        results.append(np.asarray(visitor.download()[1]))
+        assert np.array_equal(results[-1][~mask], original[~mask])
+        for other in results[:-1]:
+            assert (results[-1] != other).any(axis=2)[mask].mean() > 0.3
+    visitor.press("undo")
+    assert np.array_equal(np.asarray(visitor.download()[1]), results[1])
+    visitor.press("undo")
+    assert np.array_equal(np.asarray(visitor.download()[1]), results[0])
+    visitor.press("undo")
+    assert visitor.paint().any()
+    expect(button).to_have_text("Remove")
+
+
+def test_trying_again_goes_by_the_settings_of_now_and_says_where_there_is_no_other_result(visitor, photo):
+    visitor.open(photo)
+    visitor.choose_texture("photo")
+    visitor.stroke(*ZIGZAG)
+    visitor.remove()
+    visitor.choose_texture("none")
+    visitor.page.keyboard.press("Control+Enter")
+    visitor.reads("Another result, in ")
+    alone = visitor.photo()
+    visitor.press("remove")
+    visitor.reads("There is no other result for this paint.")
+    assert np.array_equal(visitor.photo(), alone)
+    visitor.press("undo")
+    expect(visitor.page.locator("#remove")).to_have_text("Try again")
+    assert not np.array_equal(visitor.photo(), alone), "the one before: the other did not become a step"
+
+
 def test_removing_as_soon_as_the_brush_is_lifted(visitor, photo):
     visitor.open(photo)
     visitor.press("more")
@@ -366,7 +410,7 @@ def test_nothing_sticks_out_of_narrow_windows(visitor, photo):
     visitor.open(photo)
     visitor.stroke(*ZIGZAG)
     visitor.remove()
-    page, held, widths = visitor.page, [], [320, 390, 768, 1000]
+    page, held, widths = visitor.page, [], [320, 390, 768, 1000, 1030]
 
     def sticking_out() -> list[str]:
         found = []

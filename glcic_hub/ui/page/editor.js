@@ -26,6 +26,11 @@ export class Editor {
     return hasPaint(this.history.paint);
   }
 
+  /** The newest version, if nothing is painted on it: there may be another result for its paint. */
+  get lastResult() {
+    return this.hasPaint ? null : this.version;
+  }
+
   /** Decode what the steps of a history need to be drawn. */
   prepare(steps) {
     return Promise.all(steps.map((step) => this.#prepare(step)));

@@ -49,6 +49,7 @@ function changed(isKept = false) {
     remove: photo && !remover.isRunning,
   };
   for (const [id, yes] of Object.entries(can)) element(id).setAttribute("aria-disabled", !yes);
+  element("remove").textContent = editor.lastResult ? words.tryAgain : words.remove;
   if (isKept) keep();
 }
 

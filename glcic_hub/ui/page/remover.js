@@ -1,7 +1,7 @@
 // One completion at a time: what is painted goes to the engine, what comes back goes into the history.
 
 import { complain, hideProgress, say, showProgress } from "./status.js";
-import { done, sentenceOf, waiting, words } from "./words.js";
+import { done, doneAgain, sentenceOf, waiting, words } from "./words.js";
 
 export class Remover {
   #editor;
@@ -32,16 +32,18 @@ export class Remover {
     const clicked = performance.now();
     const { signal } = (this.#running = new AbortController());
     const { history } = this.#editor;
+    const last = this.#editor.lastResult;
     history.floor = history.at;
     this.#changed();
     this.#show(words.removing, null);
     let tell;
     let isDone = false;
     try {
-      const version = await this.#version(settings(), signal);
+      const version = await this.#version(settings(), last, signal);
+      if (last && (await areSame(last.patch, version.patch))) throw new Error(words.onlyResult);
       await this.#editor.addVersion(version, signal);
       isDone = true;
-      const sentence = done(performance.now() - clicked);
+      const sentence = (last ? doneAgain : done)(performance.now() - clicked);
       tell = () => say([sentence, version.note].filter(Boolean).join(" "));
     } catch (error) {
       if (signal.aborted || error.name === "AbortError") tell = () => say(words.cancelled);
@@ -55,14 +57,14 @@ export class Remover {
     if (isDone && this.#editor.hasPaint && again()) this.run({ settings, again });
   }
 
-  async #version(settings, signal) {
+  /** What the engine makes of the paint; where there is a `last` result, of the paint of that one, in another attempt. */
+  async #version(settings, last, signal) {
     const { photo, version } = this.#editor;
-    const painted = await this.#editor.mask();
-    if (!painted) throw new Error(words.nothingPainted);
+    const request = last ? againOf(last.request, settings) : { ...(await this.#painted()), settings };
     signal.throwIfAborted();
     if (this.#uploaded !== null) this.#show(words.sending, this.#uploaded);
     return photo.complete(
-      { ...painted, base: version, settings },
+      { ...request, base: version },
       {
         signal,
         onProgress: (share) => this.#show(words.removing, share > 0 && share < 1 ? share : null), // the file comes last
@@ -71,8 +73,23 @@ export class Remover {
     );
   }
 
+  async #painted() {
+    const painted = await this.#editor.mask();
+    if (!painted) throw new Error(words.nothingPainted);
+    return painted;
+  }
+
   #show(sentence, share) {
     say(sentence);
     showProgress(share);
   }
+}
+
+function againOf({ mask, box, settings: { attempt = 0 } }, settings) {
+  return { mask, box, settings: { ...settings, attempt: attempt + 1 } };
+}
+
+async function areSame(...blobs) {
+  const [one, other] = await Promise.all(blobs.map(async (blob) => new Uint8Array(await blob.arrayBuffer())));
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }

@@ -3,12 +3,15 @@
 export const words = {
   opening: "Opening…",
   sending: "Sending the photo…",
+  remove: "Remove",
+  tryAgain: "Try again",
   removing: "Removing…",
   preparing: "Preparing the file…",
   readingMask: "Reading the mask…",
   nothingPainted: "First paint over what should go.",
   noPhoto: "Open a photo first.",
   noFile: "That is not a file. Save the photo on this device and drop the file here.",
+  onlyResult: "There is no other result for this paint.",
   cancelled: "Cancelled. Your paint is still there.",
   original: "This is the photo as you opened it.",
   restored: "Welcome back: your photo is as you left it.",
@@ -25,6 +28,10 @@ export function waiting(before) {
 /** What a completion took from the click until it was drawn. */
 export function done(milliseconds) {
   return `Done in ${(milliseconds / 1000).toFixed(1)} s.`;
+}
+
+export function doneAgain(milliseconds) {
+  return `Another result, in ${(milliseconds / 1000).toFixed(1)} s. Undo to go back.`;
 }
 
 export function opened({ name, width, height }) {

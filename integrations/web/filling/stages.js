@@ -46,15 +46,16 @@ export function prepare(photo, grow, { sampleSize }) {
  * Work on what the graph has completed: patches of the photo, if they are wanted, and the photo's colours.
  *
  * @param isTextured whether they are
+ * @param attempt which of many possible fills
  * @param progress called with the share of the work that is done
  */
-export function finish(photo, model, isTextured, progress) {
+export function finish(photo, model, isTextured, attempt, progress) {
   const holes = holesOf(photo, model.sampleSize);
   const seen = scaleOf(holes, model);
   const whole = holes.reduce((sum, { area }) => sum + area, 0);
   let done = 0;
   for (const hole of holes) {
-    if (isTextured) addTexture(photo, hole, seen, (share) => progress((done + share * hole.area) / whole));
+    if (isTextured) addTexture(photo, hole, seen, attempt, (share) => progress((done + share * hole.area) / whole));
     keepColours(photo, hole, Math.ceil(model.sampleSize / 2 / seen));
     done += hole.area;
   }

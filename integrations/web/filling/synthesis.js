@@ -12,7 +12,6 @@ const WORK = 1.5;
 const KNOWN_SHARE = 0.5;
 const LEAST_SOURCES = 64;
 const LARGEST_SEARCHED = 1_500_000; // less than in Python: browsers have less memory and time
-const GUIDE_WEIGHT = 0.5;
 const GUIDE_BLUR = 1.5;
 const FIRST_BLUR = 1;
 const [TEXTURE_WEIGHT, COARSE_TEXTURE_WEIGHT] = [1.3, 0.3];
@@ -20,23 +19,26 @@ const TEXTURE_BLUR = 1.5;
 const COARSE_TEXTURES = [1, 3];
 const [ALIKE_COLOUR, ALIKE_PLACE] = [0.08, 20];
 const LEARNED_FROM = 2 ** 11;
-const NEARNESS = 0.03;
 const [RETURN_BLUR, LEAST_RETURN_BLUR, RETURN_DEPTH] = [0.5, 1.3, 6.4];
+
+/** In which attempts take turns: [guideWeight, nearness, firstScale]. */
+export const WAYS = [[0.5, 0.03, 1], [0.5, 0.15, 1], [0.1, 0.03, 0.35]];
 
 /**
  * Fill a hole with what looks like its surroundings.
  *
  * @param picture grid of 3 channels from 0 to 1; in the hole it is the network's completion
  * @param hole, known Uint8Array, 1 where it is so; what is neither is not looked at
- * @param scale at most 1: the scale at which the network saw the hole
+ * @param scale at most 1: the first scale, in general the one at which the network saw the hole
+ * @param way one of `WAYS`
  * @param random a function that gives numbers from 0 to 1
  * @param progress called with the share of the work that is done
  * @returns a grid like `picture`, meant to be used in the hole; null if too little is known
  */
-export function synthesised(picture, hole, known, scale, random, progress) {
+export function synthesised(picture, hole, known, scale, way, random, progress) {
   if (Math.min(picture.width, picture.height) < PATCH + 2 || !hole.includes(1) || !known.includes(1)) return null;
   const scales = scalesFrom(Math.min(scale, Math.sqrt(LARGEST_SEARCHED / (picture.width * picture.height))));
-  const frame = new Frame(picture, hole, known, scales[0]);
+  const frame = new Frame(picture, hole, known, scales[0], way);
   const works = scales.map((at) => at ** WORK);
   const whole = works.reduce((sum, work) => sum + work, works.at(-1)); // what is left after the last one takes as long
   let done = 0;
@@ -102,7 +104,7 @@ function carried(old, before, level) {
 
 /** A hole with its surroundings, at every scale; the arguments are those of `synthesised`. */
 class Frame {
-  constructor(picture, hole, known, first) {
+  constructor(picture, hole, known, first, way) {
     const { width, height } = picture;
     this.grey = isGrey(picture.values, known);
     this.picture = prepared(picture, hole, known, this.grey);
@@ -112,7 +114,7 @@ class Frame {
     this.depth = grid(...size, 1, distances(reduced.known, ...size));
     const colours = blurred(reduced.image, GUIDE_BLUR);
     const texture = expectedTexture(reduced, colours, resized(differencesOf(this.picture, known), ...size));
-    this.hints = hintsOf(colours, texture, Math.sqrt(Math.max(1, count(reduced.hole))));
+    this.hints = hintsOf(colours, texture, Math.sqrt(Math.max(1, count(reduced.hole))), way);
   }
 
   maySearch(scale) {
@@ -285,18 +287,18 @@ function teach(texture, known, colours) {
 }
 
 /** What is compared besides colours: the guide, the texture, and the place, so that distant patches are dearer. */
-function hintsOf(colours, texture, side) {
+function hintsOf(colours, texture, side, [guideWeight, nearness]) {
   const { width, height } = colours;
   const hints = grid(width, height, 9);
-  const weight = Math.sqrt(GUIDE_WEIGHT / 3);
+  const weight = Math.sqrt(guideWeight / 3);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
       for (let channel = 0; channel < 3; channel++) {
         hints.values[9 * at + channel] = weight * colours.values[3 * at + channel];
       }
       hints.values.set(texture.values.subarray(4 * at, 4 * at + 4), 9 * at + 3);
-      hints.values[9 * at + 7] = (y * NEARNESS) / side;
-      hints.values[9 * at + 8] = (x * NEARNESS) / side;
+      hints.values[9 * at + 7] = (y * nearness) / side;
+      hints.values[9 * at + 8] = (x * nearness) / side;
     }
   }
   return hints;

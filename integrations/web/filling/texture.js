@@ -1,17 +1,16 @@
 // A hole made of patches of its surroundings, tile by tile: `synthesise_frame` of glcic_hub/filling/synthesis.py.
 
 import { cutOut, grown, placeIn, tilesOf } from "./holes.js";
-import { synthesised } from "./synthesis.js";
+import { synthesised, WAYS } from "./synthesis.js";
 
 const LEAST_THICKNESS = 3;
 const MARGIN = 1;
 export const LEAST_MARGIN = 48; // pixels
 const LEAST_MARGIN_SEEN = 24; // pixels of the first scale: a small hole beside a large one was shown much reduced
-const LEAST_THICKNESS_SEEN = 8; // likewise; there it starts at a finer scale than it was shown at
+const LEAST_SEEN = 8; // likewise; there it starts at a finer scale than it was shown at
 const TILE = 4;
 const [LEAST_TILE, LARGEST_TILE] = [256, 1024]; // pixels; the largest and the margin's bound keep to 1 GB of memory
 export const LARGEST_MARGIN = 512;
-const SEED = 0;
 
 /**
  * Make the fill of a hole look like the photo; one thinner than `LEAST_THICKNESS` stays as it is.
@@ -19,11 +18,15 @@ const SEED = 0;
  * @param photo the completed one, as in holes.js; changed in place, in the hole only
  * @param hole one of its holes
  * @param seen the scale at which the network was shown the photo
+ * @param attempt which of many possible fills
  * @param progress called with the share of the work that is done
  */
-export function addTexture(photo, hole, seen, progress) {
+export function addTexture(photo, hole, seen, attempt, progress) {
   if (hole.thickness < LEAST_THICKNESS) return;
-  const scale = Math.max(seen, Math.min(1, LEAST_THICKNESS_SEEN / hole.thickness));
+  const way = WAYS[attempt % WAYS.length];
+  const [, , firstScale] = way;
+  const least = LEAST_SEEN / hole.thickness;
+  const scale = Math.min(Math.max(seen, Math.min(1, least)), Math.max(firstScale, least));
   const { rgb, size } = photo;
   const side = Math.min(LARGEST_TILE, Math.max(LEAST_TILE, Math.ceil(TILE * hole.thickness)));
   const area = Math.min(hole.area, Math.ceil(side * hole.thickness));
@@ -35,7 +38,7 @@ export function addTexture(photo, hole, seen, progress) {
     const view = grown(tile, margin, size);
     const { picture, own: wanted, known } = cutOut(photo, hole, view, filled);
     const share = (part) => progress((number + part) / tiles.length);
-    const fill = synthesised(picture, wanted, known, scale, randomFrom(SEED), share);
+    const fill = synthesised(picture, wanted, known, scale, way, randomFrom(attempt), share);
     for (let y = tile.top; y < tile.top + tile.height; y++) {
       for (let x = tile.left; x < tile.left + tile.width; x++) {
         const place = placeIn(hole, x, y);

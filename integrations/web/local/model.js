@@ -49,7 +49,7 @@ function stop(worker) {
 /**
  * What worker.js makes of a task.
  *
- * @param taskFor a function of the model's {sampleSize, maxHoleSize}: a promise of the task {photo, grow, texture}; the
+ * @param taskFor a function of the model's {sampleSize, maxHoleSize}: a promise of the task {photo, grow, texture, attempt}; the
  *   arrays of the photo are handed over and cannot be used afterwards
  * @param signal an AbortSignal: the work stops, and the promise is rejected with its reason
  * @param onProgress called with the share of the work that is done

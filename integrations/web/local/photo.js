@@ -29,10 +29,11 @@ export class Photo {
     return readMask(file, this.width, this.height);
   }
 
-  /** A Version, {id, base, box, patch, seconds, note}; the patch has the photo's resolution and is without loss. */
+  /** A Version, {id, base, request, box, patch, seconds, note}; the patch has the photo's resolution and is without loss. */
   async complete({ mask, box, base, settings }, { signal, onProgress } = {}) {
     const begin = performance.now();
     const grow = Number(settings.grow);
+    const attempt = Number(settings.attempt ?? 0);
     const painted = await createImageBitmap(mask);
     const [left, top, width, height] = box;
     let view; // what is looked at
@@ -41,14 +42,15 @@ export class Photo {
       const rgb = rgbOf(await this.#composed(base, view));
       const hidden = this.#hidden && partOf(this.#hidden, this.width, view);
       const photo = { rgb, mask: maskOf(painted, box, view), hidden, size: [view.width, view.height] };
-      return { photo, grow, texture: settings.texture };
+      return { photo, grow, attempt, texture: settings.texture };
     };
     const { rgb, asked } = await completed(taskFor, { signal, onProgress });
     if (!asked) throw new Error("All of the photo is painted over: leave something to complete it from.");
     const patch = patchOf(rgb, asked, view);
     signal?.throwIfAborted();
     const seconds = (performance.now() - begin) / 1000;
-    return { id: `${Date.now()}`, base, box: patch.box, patch: await encoded(patch.canvas), seconds, note: "" };
+    const request = { mask, box, settings };
+    return { id: `${Date.now()}`, base, request, box: patch.box, patch: await encoded(patch.canvas), seconds, note: "" };
   }
 
   /** Save a version, or the photo as it was (null); "own" is JPEG for a JPEG photo, which is compressed once more. */

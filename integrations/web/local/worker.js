@@ -1,9 +1,10 @@
 // Beside the page, which stays alive: the network (model.onnx, which says what goes where) and what surrounds it
 // (filling/, which says what the network is to know and makes its fill look like the photo).
 //
-// Takes {model}, the file's bytes, and then {task}: {photo, grow, texture}, with a photo as in filling/holes.js, a
-// number of pixels, and "photo", "none" or "auto", which is the model's choice. Gives {result}, first the model's sizes
-// {sampleSize, maxHoleSize}, then what `complete` gives, and {share} of the work before; or {failed, error}: what failed, a key of FAILURES in model.js, and why.
+// Takes {model}, the file's bytes, and then {task}: {photo, grow, texture, attempt}, with a photo as in filling/holes.js,
+// a number of pixels, "photo", "none" or "auto", which is the model's choice, and a number from 0. Gives {result}, first
+// the model's sizes {sampleSize, maxHoleSize}, then what `complete` gives, and {share} of the work before; or {failed,
+// error}: what failed, a key of FAILURES in model.js, and why.
 
 import { finish, prepare } from "../filling/stages.js";
 import { metadataOf } from "./metadata.js";
@@ -39,7 +40,7 @@ async function start(model) {
  * {rgb, asked}: the photo's colours, and 1 where they are to be used; asked is null if nothing was left to complete the
  * photo from.
  */
-async function complete({ photo, grow, texture }) {
+async function complete({ photo, grow, texture, attempt }) {
   step = "network";
   const asked = prepare(photo, grow, sizes);
   if (asked && photo.mask.includes(255)) {
@@ -48,7 +49,7 @@ async function complete({ photo, grow, texture }) {
     self.postMessage({ share: DRAFTED });
     step = "texture";
     const isTextured = texture === "auto" ? wantsTexture : texture === "photo";
-    finish(photo, sizes, isTextured, (share) => self.postMessage({ share: DRAFTED + (1 - DRAFTED) * share }));
+    finish(photo, sizes, isTextured, attempt, (share) => self.postMessage({ share: DRAFTED + (1 - DRAFTED) * share }));
   }
   return { rgb: photo.rgb, asked };
 }
