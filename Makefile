@@ -17,7 +17,7 @@ demo: .venv/package.installed
 test: .venv/dev.installed peers integrations/web/onnxruntime
 	.venv/bin/python -m pytest --durations=10 --numprocesses=$(JOBS) --dist=loadfile
 
-# what takes half a minute or more each: compiling, fine-tuning, training from weights of the Hub, Ray
+# what takes long: compiling, fine-tuning, training from weights of the Hub, Ray, 100 megapixels
 test-slow: .venv/dev.installed peers
 	.venv/bin/python -m pytest -m slow --durations=10
 

@@ -90,6 +90,7 @@ def last_words(code, **environment):
     return done.returncode, done.stderr.splitlines()[-1:]
 
 
+@pytest.mark.slow
 def test_diffusers_slow_import_goes_as_far_as_without_us():
     """It imports all there is, part by part; some releases do not get to its end by themselves."""
     alone = last_words("import diffusers", DIFFUSERS_SLOW_IMPORT="1")

@@ -115,8 +115,15 @@ def test_killed_run_ends_bit_identical(start, go_on, tmp_path, moment):
     go_on()
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGINT, "2"),
+        (signal.SIGTERM, "0"),
+        pytest.param(signal.SIGINT, "0", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "2", marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_run_finishes_its_step_and_goes_on(start, go_on, tmp_path, number, workers):
     # Step 5 has a checkpoint for this reason alone.
     code = PAUSE.format(module="train_glcic", name="completion_loss", call=5, after=False, seconds=1)

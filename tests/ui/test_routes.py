@@ -256,6 +256,7 @@ def test_known_pixels_are_the_photo_s_whatever_it_is(client, photo, bool_mask, t
     assert Image.open(io.BytesIO(preview.content)).size == (301, 199)
 
 
+@pytest.mark.slow
 def test_100_megapixels(client, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8).repeat(100, 0).repeat(100, 1)
     Image.fromarray(pixels).save(tmp_path / "large.png", compress_level=1)
