@@ -368,10 +368,16 @@ def test_cancel_leaves_the_paint(visitor, photo):
         expect(page.locator("#running")).to_be_visible()
         expect(page.locator("#remove")).to_be_disabled()
         cancel()
-        visitor.reads("Cancelled")
+        visitor.reads("Cancelled. Your paint is still there.")
         assert visitor.paint().any() and np.array_equal(visitor.photo(), original)
     page.unroute("**/versions?*")
     visitor.remove()
+    completed = visitor.photo()
+    page.route("**/versions?*", lambda route: None)
+    visitor.press("remove")  # which is to try again
+    visitor.press("cancel")
+    visitor.reads("Cancelled. This is the result from before.")
+    assert np.array_equal(visitor.photo(), completed)
 
 
 def test_painting_goes_on_while_something_is_removed(visitor, photo):

@@ -46,7 +46,7 @@ export class Remover {
       const sentence = (last ? doneAgain : done)(performance.now() - clicked);
       tell = () => say([sentence, version.note].filter(Boolean).join(" "));
     } catch (error) {
-      if (signal.aborted || error.name === "AbortError") tell = () => say(words.cancelled);
+      if (signal.aborted || error.name === "AbortError") tell = () => say(last ? words.cancelledAgain : words.cancelled);
       else tell = () => complain(sentenceOf(error));
     }
     history.floor = 0;

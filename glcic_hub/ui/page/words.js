@@ -13,6 +13,7 @@ export const words = {
   noFile: "That is not a file. Save the photo on this device and drop the file here.",
   onlyResult: "There is no other result for this paint.",
   cancelled: "Cancelled. Your paint is still there.",
+  cancelledAgain: "Cancelled. This is the result from before.",
   original: "This is the photo as you opened it.",
   restored: "Welcome back: your photo is as you left it.",
   example: "An example with its result: undo to see what was painted.",
