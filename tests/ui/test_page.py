@@ -294,6 +294,11 @@ def test_another_result_for_the_same_paint(visitor, photo):
     assert np.array_equal(np.asarray(visitor.download()[1]), results[1])
     visitor.press("undo")
     assert np.array_equal(np.asarray(visitor.download()[1]), results[0])
+    visitor.press("remove")
+    visitor.reads("Another result, in ")
+    fourth = np.asarray(visitor.download()[1])
+    assert all((fourth != other).any() for other in results), "those that were undone do not come again"
+    visitor.press("undo")
     visitor.press("undo")
     assert visitor.paint().any()
     expect(button).to_have_text("Remove")

@@ -8,6 +8,7 @@ export class Remover {
   #changed;
   #running = null; // AbortController
   #uploaded = null; // share of the photo that the engine has, while it is on its way
+  #attempts = new WeakMap(); // mask of a request -> the newest attempt with it, also if it was undone
 
   constructor(editor, changed) {
     [this.#editor, this.#changed] = [editor, changed];
@@ -60,7 +61,7 @@ export class Remover {
   /** What the engine makes of the paint; where there is a `last` result, of the paint of that one, in another attempt. */
   async #version(settings, last, signal) {
     const { photo, version } = this.#editor;
-    const request = last ? againOf(last.request, settings) : { ...(await this.#painted()), settings };
+    const request = last ? this.#again(last.request, settings) : { ...(await this.#painted()), settings };
     signal.throwIfAborted();
     if (this.#uploaded !== null) this.#show(words.sending, this.#uploaded);
     return photo.complete(
@@ -79,14 +80,16 @@ export class Remover {
     return painted;
   }
 
+  #again({ mask, box, settings: { attempt = 0 } }, settings) {
+    const next = (this.#attempts.get(mask) ?? attempt) + 1;
+    this.#attempts.set(mask, next);
+    return { mask, box, settings: { ...settings, attempt: next } };
+  }
+
   #show(sentence, share) {
     say(sentence);
     showProgress(share);
   }
-}
-
-function againOf({ mask, box, settings: { attempt = 0 } }, settings) {
-  return { mask, box, settings: { ...settings, attempt: attempt + 1 } };
 }
 
 async function areSame(...blobs) {
